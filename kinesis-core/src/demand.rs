@@ -1,0 +1,140 @@
+//! The demand buffer: what a lane asked for and what it holds, so that nothing is emitted that was not asked for.
+//!
+//! A sink wants records when it is ready; a stream answers in coarse batches. Between the two stands this account: a
+//! lane asks for up to `max` records, and asks again only when what it holds has fallen to `min`, so that one read
+//! serves many deliveries.
+
+use serde::{Deserialize, Serialize};
+
+/// How much a subscription takes in on one shard before its sink has settled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// It asks again when it holds this many records or fewer. Default 500.
+    pub min: usize,
+    /// It holds at most this many records. Default 1,000.
+    pub max: usize,
+    /// It holds at most this many bytes of payloads and keys, or one record of more. Default 8 MiB.
+    pub max_bytes: usize,
+    /// It runs at most this many records past its cursor, so that one stuck record stops it in the end. Default 10,000.
+    pub max_ahead: usize,
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self { min: 500, max: 1_000, max_bytes: 8 << 20, max_ahead: 10_000 }
+    }
+}
+
+/// What one lane asked for and holds. Pure: it neither waits nor reads.
+#[derive(Debug, Clone)]
+pub struct DemandBuffer {
+    limits: Demand,
+    /// Records that were emitted and are neither settled nor put aside.
+    held: usize,
+    held_bytes: usize,
+    /// Records asked for and not emitted yet. Demand that cannot be met is kept here until records arrive.
+    asked: usize,
+}
+
+impl DemandBuffer {
+    /// A lane that holds nothing and asks for as much as it may.
+    #[must_use]
+    pub const fn new(limits: Demand) -> Self {
+        Self { limits, held: 0, held_bytes: 0, asked: limits.max }
+    }
+
+    /// How many records may be emitted now.
+    #[must_use]
+    pub const fn open(&self) -> usize {
+        if self.held_bytes >= self.limits.max_bytes { 0 } else { self.asked }
+    }
+
+    /// Whether a record of `bytes` may be emitted now: it was asked for and fits, or is too large to ever fit and alone.
+    #[must_use]
+    pub const fn admits(&self, bytes: usize) -> bool {
+        self.asked > 0 && (self.held_bytes + bytes <= self.limits.max_bytes || self.held_bytes == 0)
+    }
+
+    /// Counts one record as emitted.
+    pub const fn emit(&mut self, bytes: usize) {
+        debug_assert!(self.asked > 0, "emitted more than was asked");
+        self.asked = self.asked.saturating_sub(1);
+        self.held += 1;
+        self.held_bytes += bytes;
+    }
+
+    /// Counts records as settled or put aside, and asks anew when few enough are held.
+    pub const fn settle(&mut self, records: usize, bytes: usize) {
+        debug_assert!(self.held >= records && self.held_bytes >= bytes, "settled more than was held");
+        self.held = self.held.saturating_sub(records);
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        if self.held <= self.limits.min {
+            self.asked = self.limits.max - self.held;
+        }
+    }
+
+    /// Counts records as held again that were put aside; they were asked for before, so they take no new demand.
+    pub const fn take_back(&mut self, records: usize, bytes: usize) {
+        self.held += records;
+        self.held_bytes += bytes;
+        let room = self.limits.max.saturating_sub(self.held);
+        if self.asked > room {
+            self.asked = room;
+        }
+    }
+
+    /// How many records are held.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        /// The law of the demand buffer, under any interleaving of arrivals and settlements: never more than was asked,
+        /// never more than the bounds allow, and never stuck while nothing is held.
+        #[test]
+        fn what_is_emitted_never_exceeds_what_was_asked(
+            min in 0..20usize,
+            more in 1..20usize,
+            max_bytes in 1..500usize,
+            steps in prop::collection::vec((any::<bool>(), 0..200usize), 1..300),
+        ) {
+            let limits = Demand { min, max: min + more, max_bytes, max_ahead: usize::MAX };
+            let mut buffer = DemandBuffer::new(limits);
+            let mut held: VecDeque<usize> = VecDeque::new();
+            for (arrives, bytes) in steps {
+                if arrives && buffer.admits(bytes) {
+                    buffer.emit(bytes);
+                    held.push_back(bytes);
+                } else if let Some(bytes) = held.pop_front() {
+                    buffer.settle(1, bytes);
+                }
+                prop_assert_eq!(buffer.held(), held.len());
+                prop_assert!(held.len() <= limits.max);
+                prop_assert!(held.iter().sum::<usize>() <= max_bytes || held.iter().filter(|b| **b > 0).count() <= 1);
+                prop_assert!(buffer.open() + held.len() <= limits.max);
+                prop_assert!(!held.is_empty() || buffer.admits(usize::MAX / 2), "nothing held, yet nothing asked");
+            }
+        }
+    }
+
+    #[test]
+    fn it_asks_again_only_when_few_are_held() {
+        let mut buffer = DemandBuffer::new(Demand { min: 2, max: 4, ..Demand::default() });
+        for _ in 0..4 {
+            buffer.emit(1);
+        }
+        assert_eq!(buffer.open(), 0);
+        buffer.settle(1, 1);
+        assert_eq!(buffer.open(), 0);
+        buffer.settle(1, 1);
+        assert_eq!(buffer.open(), 2);
+    }
+}

@@ -1,0 +1,297 @@
+//! Sequence numbers: up to 129 decimal digits, ordered as numbers, with the sub-number of an aggregate's record.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// 129 digits need 429 bits; seven limbs hold 448.
+const LIMBS: usize = 7;
+/// The longest number Kinesis documents: pattern `0|([1-9]\d{0,128})`.
+const MAX_DIGITS: usize = 129;
+/// The largest power of ten in a `u64`, the step between decimal text and limbs.
+const CHUNK: u64 = 10_000_000_000_000_000_000;
+const CHUNK_DIGITS: usize = 19;
+
+/// A record's place in its shard: a decimal number of up to 129 digits, and a sub-number.
+///
+/// The sub-number counts the records inside one aggregate from 0 on; a plain record has 0. Order is numeric, first by
+/// number, then by sub-number. It is `Copy`, and its text form is the number's digits, followed by `.` and the
+/// sub-number where that is not 0.
+///
+/// ```
+/// use kinesis_core::SequenceNumber;
+/// let first: SequenceNumber = "49569625073747986051284015760176917265900404709609439234".parse()?;
+/// assert!(first < first.with_sub(1));
+/// assert!("9".parse::<SequenceNumber>()? < "10".parse()?);
+/// assert_eq!(first.with_sub(4).to_string(), format!("{first}.4"));
+/// # Ok::<(), kinesis_core::ParseSequenceNumberError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SequenceNumber {
+    /// Most significant limb first, so that the derived order is the numeric one.
+    limbs: [u64; LIMBS],
+    sub: u64,
+}
+
+impl SequenceNumber {
+    /// The smallest one: number 0, sub-number 0.
+    pub const ZERO: Self = Self { limbs: [0; LIMBS], sub: 0 };
+
+    /// The number with this value, for sources that number their records themselves.
+    #[must_use]
+    pub const fn new(number: u128) -> Self {
+        let mut limbs = [0; LIMBS];
+        limbs[LIMBS - 1] = number as u64;
+        limbs[LIMBS - 2] = (number >> 64) as u64;
+        Self { limbs, sub: 0 }
+    }
+
+    /// The same number with another sub-number.
+    #[must_use]
+    pub const fn with_sub(mut self, sub: u64) -> Self {
+        self.sub = sub;
+        self
+    }
+
+    /// The position inside an aggregate; 0 for a plain record.
+    #[must_use]
+    pub const fn sub(&self) -> u64 {
+        self.sub
+    }
+
+    /// The number alone, as the stream knows it.
+    #[must_use]
+    pub const fn without_sub(self) -> Self {
+        self.with_sub(0)
+    }
+
+    /// The sum with a small number, for sources that number their records themselves.
+    ///
+    /// # Panics
+    ///
+    /// When the sum has more than 448 bits, which no number of 129 digits reaches by counting.
+    #[must_use]
+    pub fn plus(mut self, n: u64) -> Self {
+        let mut carry = n;
+        for limb in self.limbs.iter_mut().rev() {
+            let (sum, over) = limb.overflowing_add(carry);
+            *limb = sum;
+            carry = u64::from(over);
+        }
+        assert!(carry == 0, "a sequence number outgrew 448 bits");
+        self
+    }
+
+    /// Reads `digits`, which may have no sub-number.
+    fn parse_number(digits: &str) -> Result<[u64; LIMBS], Problem> {
+        if digits.is_empty() {
+            return Err(Problem::Empty);
+        }
+        if let Some(at) = digits.bytes().position(|b| !b.is_ascii_digit()) {
+            return Err(Problem::NotADigit(digits[at..].chars().next().unwrap_or('?')));
+        }
+        if digits.len() > MAX_DIGITS {
+            return Err(Problem::TooLong(digits.len()));
+        }
+        if digits.len() > 1 && digits.starts_with('0') {
+            return Err(Problem::LeadingZero);
+        }
+        let mut limbs = [0u64; LIMBS];
+        let (head, rest) = digits.split_at(digits.len() % CHUNK_DIGITS);
+        let chunks = std::iter::once(head).chain(
+            rest.as_bytes()
+                .chunks(CHUNK_DIGITS)
+                .map(|chunk| std::str::from_utf8(chunk).expect("ASCII digits are UTF-8")),
+        );
+        for chunk in chunks.filter(|chunk| !chunk.is_empty()) {
+            let value: u64 = chunk.parse().expect("19 digits fit 64 bits");
+            multiply_add(&mut limbs, 10u64.pow(chunk.len() as u32), value);
+        }
+        Ok(limbs)
+    }
+}
+
+/// `limbs = limbs * factor + addend`; cannot overflow for 129 digits.
+fn multiply_add(limbs: &mut [u64; LIMBS], factor: u64, addend: u64) {
+    let mut carry = u128::from(addend);
+    for limb in limbs.iter_mut().rev() {
+        let wide = u128::from(*limb) * u128::from(factor) + carry;
+        *limb = wide as u64;
+        carry = wide >> 64;
+    }
+    debug_assert_eq!(carry, 0);
+}
+
+/// `limbs = limbs / CHUNK`, returning the remainder.
+fn divide_by_chunk(limbs: &mut [u64]) -> u64 {
+    let mut remainder = 0u128;
+    for limb in limbs {
+        let wide = (remainder << 64) | u128::from(*limb);
+        *limb = (wide / u128::from(CHUNK)) as u64;
+        remainder = wide % u128::from(CHUNK);
+    }
+    remainder as u64
+}
+
+impl From<u64> for SequenceNumber {
+    fn from(number: u64) -> Self {
+        Self::new(u128::from(number))
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 129 digits are at most seven chunks of 19; a zero number is one chunk of "0".
+        let mut chunks = [0u64; 8];
+        let mut count = 0;
+        let mut limbs = self.limbs;
+        loop {
+            let first = limbs.iter().position(|limb| *limb != 0);
+            let Some(first) = first else { break };
+            chunks[count] = divide_by_chunk(&mut limbs[first..]);
+            count += 1;
+        }
+        write!(f, "{}", chunks[count.saturating_sub(1)])?;
+        for chunk in chunks[..count.saturating_sub(1)].iter().rev() {
+            write!(f, "{chunk:019}")?;
+        }
+        match self.sub {
+            0 => Ok(()),
+            sub => write!(f, ".{sub}"),
+        }
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for SequenceNumber {
+    type Err = ParseSequenceNumberError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fail = |problem| ParseSequenceNumberError { text: excerpt(text), problem };
+        let (digits, sub) = match text.split_once('.') {
+            None => (text, 0),
+            Some((digits, sub)) => {
+                let canonical = sub.bytes().all(|b| b.is_ascii_digit()) && !sub.starts_with('0');
+                let sub = sub.parse().ok().filter(|_| canonical).ok_or_else(|| fail(Problem::SubNumber))?;
+                (digits, sub)
+            }
+        };
+        Ok(Self { limbs: Self::parse_number(digits).map_err(fail)?, sub })
+    }
+}
+
+/// Enough of a refused text to recognise it, and no more: it may come from anywhere.
+fn excerpt(text: &str) -> String {
+    let mut excerpt: String = text.chars().take(40).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+/// A text that is no sequence number, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no sequence number: {problem}")]
+pub struct ParseSequenceNumberError {
+    text: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Problem {
+    #[error("it is empty")]
+    Empty,
+    #[error("{0:?} is not a decimal digit")]
+    NotADigit(char),
+    #[error("it has {0} digits; at most 129 are allowed")]
+    TooLong(usize),
+    #[error("it starts with a zero")]
+    LeadingZero,
+    #[error("after the dot there must be a sub-number from 1 to 18446744073709551615")]
+    SubNumber,
+}
+
+impl Serialize for SequenceNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SequenceNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = SequenceNumber;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence number as a decimal string")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SequenceNumber, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Decimal text without leading zeros, up to the longest that is allowed.
+    fn digits() -> impl Strategy<Value = String> {
+        prop_oneof![Just("0".to_owned()), "[1-9][0-9]{0,128}", "[1-9]0{0,128}", "9{1,129}"]
+    }
+
+    /// The definition of the order: longer is larger, equal lengths compare as text.
+    fn numeric(a: &str, b: &str) -> std::cmp::Ordering {
+        a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_serde_round_trip(digits in digits(), sub in any::<u64>()) {
+            let number: SequenceNumber = digits.parse::<SequenceNumber>().unwrap().with_sub(sub);
+            let text = number.to_string();
+            prop_assert_eq!(text.parse::<SequenceNumber>().unwrap(), number);
+            prop_assert_eq!(number.without_sub().to_string(), digits);
+            let json = serde_json::to_string(&number).unwrap();
+            prop_assert_eq!(serde_json::from_str::<SequenceNumber>(&json).unwrap(), number);
+        }
+
+        #[test]
+        fn order_is_numeric_then_by_sub_number(a in digits(), b in digits(), x in 0..3u64, y in 0..3u64) {
+            let left = a.parse::<SequenceNumber>().unwrap().with_sub(x);
+            let right = b.parse::<SequenceNumber>().unwrap().with_sub(y);
+            prop_assert_eq!(left.cmp(&right), numeric(&a, &b).then(x.cmp(&y)));
+        }
+
+        #[test]
+        fn adding_agrees_with_plain_arithmetic(a in any::<u64>(), n in any::<u64>()) {
+            let sum = SequenceNumber::from(a).plus(n);
+            prop_assert_eq!(sum, SequenceNumber::new(u128::from(a) + u128::from(n)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+            let _ = text.parse::<SequenceNumber>();
+        }
+    }
+
+    #[test]
+    fn refusals_say_why() {
+        let why = |text: &str| text.parse::<SequenceNumber>().unwrap_err().to_string();
+        assert_eq!(why(""), "\"\" is no sequence number: it is empty");
+        assert_eq!(why("12x"), "\"12x\" is no sequence number: 'x' is not a decimal digit");
+        assert_eq!(why("007"), "\"007\" is no sequence number: it starts with a zero");
+        assert!(why(&"1".repeat(130)).ends_with("it has 130 digits; at most 129 are allowed"));
+        assert!(why("1.0").contains("sub-number"));
+        assert!(why("1.-1").contains("sub-number"));
+    }
+}
