@@ -3,6 +3,8 @@
 pub mod demand;
 mod error;
 pub mod lease;
+pub mod limit;
+pub mod lineage;
 mod name;
 pub mod observe;
 pub mod pipeline;
