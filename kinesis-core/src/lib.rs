@@ -15,6 +15,7 @@ mod shard;
 pub mod sink;
 pub mod source;
 pub mod wall_clock;
+pub mod wrap;
 
 pub use demand::Demand;
 pub use error::{BoxError, Error, ErrorKind, Result};
