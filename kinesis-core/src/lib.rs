@@ -1,11 +1,12 @@
 //! x
 
-mod deliver;
 pub mod demand;
+mod deliver;
 mod error;
 mod feed;
 mod lane;
 pub mod lease;
+pub mod limit;
 pub mod lineage;
 mod memory;
 mod name;
@@ -20,6 +21,7 @@ pub mod source;
 pub mod wall_clock;
 pub mod watermark;
 mod worker;
+pub mod wrap;
 
 pub use demand::Demand;
 pub use error::{BoxError, Error, ErrorKind, Result};
