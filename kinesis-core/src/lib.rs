@@ -1,5 +1,7 @@
 //! x
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod demand;
 mod deliver;
 mod error;
