@@ -191,7 +191,7 @@ impl MemoryStream {
     ///
     /// The service has no such thing; tests and benches of finite input do.
     pub fn finish(&self) {
-        self.with_log(|log, now| log.finish(now));
+        self.with_log(Log::finish);
         self.shared.changed.notify_waiters();
     }
 
