@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use kinesis_core::{
@@ -85,23 +86,21 @@ impl KinesisReader {
             }
             _ => self.iterator_request(ShardIteratorType::TrimHorizon),
         };
-        match request.send().await {
-            Ok(made) => {
-                self.iterator = made.shard_iterator;
-                let missing = || Error::contract("GetShardIterator answered without an iterator").on_shard(&self.shard);
-                self.iterator.clone().map(Some).ok_or_else(missing)
-            }
-            Err(error) => {
-                let refused = error.as_service_error().is_some_and(|error| error.is_invalid_argument_exception());
-                let date = error.raw_response().and_then(date_of);
-                match self.position {
-                    StartPosition::Timestamp(time) if refused && time > date.unwrap_or_else(wall_clock::now) => {
-                        Ok(None)
-                    }
-                    _ => Err(self.error("GetShardIterator", error)),
-                }
-            }
-        }
+        let made = match request.send().await {
+            Ok(made) => made,
+            Err(error) if self.is_too_early(&error) => return Ok(None),
+            Err(error) => return Err(self.error("GetShardIterator", error)),
+        };
+        self.iterator = made.shard_iterator;
+        let missing = || Error::contract("GetShardIterator answered without an iterator").on_shard(&self.shard);
+        self.iterator.clone().map(Some).ok_or_else(missing)
+    }
+
+    /// Whether an iterator was refused because it is to start at a time to come, by the clock of the service.
+    fn is_too_early(&self, error: &SdkError<GetShardIteratorError>) -> bool {
+        let refused = error.as_service_error().is_some_and(GetShardIteratorError::is_invalid_argument_exception);
+        let date = || error.raw_response().and_then(date_of).unwrap_or_else(wall_clock::now);
+        matches!(self.position, StartPosition::Timestamp(time) if refused && time > date())
     }
 
     fn iterator_request(&self, from: ShardIteratorType) -> GetShardIteratorFluentBuilder {
@@ -190,10 +189,11 @@ fn is_stale(error: &GetRecordsError) -> bool {
 impl ShardReader for KinesisReader {
     async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
         // All state changes after the last await, save for a new iterator at the same position: dropping this is safe.
-        if self.surplus.is_empty() && self.end.is_none() {
-            if let Some(output) = self.fetch(max).await? {
-                self.accept(output)?;
-            }
+        if self.surplus.is_empty()
+            && self.end.is_none()
+            && let Some(output) = self.fetch(max).await?
+        {
+            self.accept(output)?;
         }
         Ok(self.hand_out(max))
     }

@@ -28,6 +28,7 @@ pub use limits::ReadLimits;
 pub use new_record::NewRecord;
 
 pub(crate) use log::Log;
+#[cfg(feature = "wire")]
 pub(crate) use reader::MAX_ANSWER;
 pub(crate) use shard_log::{Request, ShardLog};
 
