@@ -1,8 +1,11 @@
 //! x
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod demand;
 mod error;
 pub mod lease;
+mod memory;
 mod name;
 pub mod observe;
 pub mod pipeline;
@@ -19,6 +22,7 @@ pub use error::{BoxError, Error, ErrorKind, Result};
 pub use lease::{
     Cursor, CursorPosition, HeldLease, Lease, LeaseStore, Nonce, Progress, Renewed, SubscriptionRecord, WorkerId,
 };
+pub use memory::MemoryLeaseStore;
 pub use observe::{Event, Observer};
 pub use pipeline::{
     BatchPolicy, OnReject, Ordering, Pipeline, PipelineBuilder, Subscription, SubscriptionSummary, Summary,
