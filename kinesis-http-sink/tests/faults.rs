@@ -1,5 +1,7 @@
 //! What goes wrong between two machines: every fault has its outcome, and none of them hangs.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -11,6 +13,11 @@ use support::{Answer, SHORT, Server, delivery, one};
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 fn sink(server: &Server) -> HttpSink {
+    HttpSink::new(&server.url()).unwrap()
+}
+
+/// A sink that gives up soon, for servers that never get to the end.
+fn hasty(server: &Server) -> HttpSink {
     HttpSink::builder(&server.url()).timeout(SHORT).build().unwrap()
 }
 
@@ -23,7 +30,8 @@ async fn failure(sink: &HttpSink) -> String {
     let started = Instant::now();
     let error = sink.deliver(&one()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transient);
-    assert!(started.elapsed() < SHORT * 5, "{error} took {:?}", started.elapsed());
+    // Far less than the usual timeout, far more than a busy machine needs.
+    assert!(started.elapsed() < SHORT * 25, "{error} took {:?}", started.elapsed());
     error.chain()
 }
 
@@ -56,9 +64,7 @@ async fn a_connection_that_does_not_come_about_is_given_up_in_time() {
     let address = deaf.local_addr().unwrap();
     // Nobody accepts: once the queue is full, the system leaves a new connection without an answer.
     let mut queued = Vec::new();
-    while let Ok(connected) =
-        tokio::time::timeout(Duration::from_millis(20), tokio::net::TcpStream::connect(address)).await
-    {
+    while let Ok(connected) = tokio::time::timeout(SHORT / 2, tokio::net::TcpStream::connect(address)).await {
         queued.push(connected.unwrap());
     }
     let sink = HttpSink::builder(&format!("http://{address}/")).connect_timeout(SHORT / 4).build().unwrap();
@@ -73,7 +79,7 @@ async fn a_connection_that_does_not_come_about_is_given_up_in_time() {
 async fn a_head_that_never_ends_is_given_up_in_time() {
     for said in ["", OK, "HTTP/1.1 200 OK\r\nx-half: "] {
         let server = server(move || Answer::SayAndStall(said.to_owned())).await;
-        let reason = failure(&sink(&server)).await;
+        let reason = failure(&hasty(&server)).await;
         assert!(reason.contains("gave no whole reply within 200ms"), "{reason}");
     }
 }
@@ -82,9 +88,9 @@ async fn a_head_that_never_ends_is_given_up_in_time() {
 async fn a_body_that_is_too_slow_is_given_up_in_time() {
     // A timeout that ends with the head lets a subscriber hold a request for as long as it likes.
     let stalled = server(|| Answer::SayAndStall(format!("{OK}content-length: 10\r\n\r\nhalf"))).await;
-    assert!(failure(&sink(&stalled)).await.contains("gave no whole reply within 200ms"));
+    assert!(failure(&hasty(&stalled)).await.contains("gave no whole reply within 200ms"));
     let slow = server(|| Answer::SayAndGoOn { head: format!("{OK}\r\n"), slowly: true }).await;
-    assert!(failure(&sink(&slow)).await.contains("gave no whole reply within 200ms"));
+    assert!(failure(&hasty(&slow)).await.contains("gave no whole reply within 200ms"));
 }
 
 #[tokio::test]
@@ -98,7 +104,7 @@ async fn a_body_over_the_cap_costs_the_connection_and_one_at_the_cap_does_not() 
     let reply = |length: usize| format!("{OK}content-length: {length}\r\n\r\n{}", "x".repeat(length));
     for (length, connections) in [(1000, 1), (1_000_000, 2)] {
         let server = server(move || Answer::Say(reply(length))).await;
-        let sink = HttpSink::builder(&server.url()).timeout(SHORT).reply_cap(1000).build().unwrap();
+        let sink = HttpSink::builder(&server.url()).reply_cap(1000).build().unwrap();
         for _ in 0..2 {
             assert!(sink.deliver(&one()).await.unwrap().all_delivered());
         }
@@ -183,16 +189,14 @@ async fn a_dead_subscriber_costs_one_that_shares_its_client_nothing() {
     let client = Client::new();
     let dead = server(|| Answer::SayAndStall(String::new())).await;
     let alive = server(|| Answer::status(200)).await;
-    let to = |server: &Server| HttpSink::builder(&server.url()).client(&client).timeout(SHORT).build().unwrap();
+    let to = |server: &Server| HttpSink::builder(&server.url()).client(&client).build().unwrap();
     let (dead, alive) = (to(&dead), to(&alive));
-    let (failed, delivered) = (one(), one());
-    let mut failing = Box::pin(dead.deliver(&failed));
+    let (waiting, delivered) = (one(), one());
     tokio::select! {
         biased;
-        _ = &mut failing => panic!("the dead one answered first"),
+        _ = dead.deliver(&waiting) => panic!("the dead one answered"),
         outcomes = alive.deliver(&delivered) => assert!(outcomes.unwrap().all_delivered()),
     }
-    assert!(failing.await.is_err());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What a subscriber's reply does to a record, and what a delivery of several looks like on the wire.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
+
 mod support;
 
 use std::sync::Arc;

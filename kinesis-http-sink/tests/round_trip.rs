@@ -1,5 +1,7 @@
 //! Both ends together over a real socket: what one sends is what a callback gets, and what a callback says comes back.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
+
 mod support;
 
 use std::sync::Mutex;
