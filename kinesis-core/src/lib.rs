@@ -14,6 +14,7 @@ pub mod selector;
 mod shard;
 pub mod sink;
 pub mod source;
+pub mod stream;
 pub mod wall_clock;
 pub mod wrap;
 
