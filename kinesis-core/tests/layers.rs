@@ -34,7 +34,7 @@ fn imports_point_up_the_list_only() {
             wrong.push(format!("{}: give the module {module} a place in LAYERS", inside.display()));
             continue;
         };
-        for used in uses(&code, is_top_level(inside)) {
+        for used in uses(&code, depth(inside)) {
             let target = exports.get(&used).unwrap_or(&used);
             match place(target) {
                 Some(layer) if layer <= own => {}
@@ -86,9 +86,9 @@ fn module_of(inside: &Path) -> String {
     Path::new(first).file_stem().expect("the part has a name").to_string_lossy().into_owned()
 }
 
-/// Whether `super` means the crate itself in this file.
-fn is_top_level(inside: &Path) -> bool {
-    inside.components().count() == 1 || inside.components().count() == 2 && inside.ends_with("mod.rs")
+/// How many modules deep a file lies in the crate, and so how many `super`s lead to the crate itself.
+fn depth(inside: &Path) -> usize {
+    inside.components().count() - usize::from(inside.ends_with("mod.rs"))
 }
 
 /// The text without comments, and without the tests, which stand at the end of a file.
@@ -111,12 +111,12 @@ fn exports(library: &str) -> BTreeMap<String, String> {
     exports
 }
 
-/// The first name after each `crate::`, those of a group included; and after `super::`, where that is the crate.
-fn uses(code: &str, top_level: bool) -> Vec<String> {
-    let prefixes: &[&str] = if top_level { &["crate::", "super::"] } else { &["crate::", "super::super::"] };
+/// The first name after each `crate::`, those of a group included; and after as many `super::` as lead there.
+fn uses(code: &str, depth: usize) -> Vec<String> {
+    let prefixes = ["crate::".to_owned(), "super::".repeat(depth)];
     let mut used = Vec::new();
     for prefix in prefixes {
-        for (at, _) in code.match_indices(prefix) {
+        for (at, _) in code.match_indices(prefix.as_str()) {
             let rest = &code[at + prefix.len()..];
             match rest.strip_prefix('{') {
                 Some(group) => used.extend(heads(group)),
@@ -152,8 +152,9 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn every_way_to_write_an_import_is_seen() {
     let code = "use crate::a::B;\nuse crate::{c::{D, E}, f, G};\nfn h() -> crate::i::J { super::k::l() }";
-    assert_eq!(uses(code, true), ["a", "c", "f", "G", "i", "k"]);
-    assert_eq!(uses(code, false), ["a", "c", "f", "G", "i"]);
+    assert_eq!(uses(code, 1), ["a", "c", "f", "G", "i", "k"]);
+    assert_eq!(uses(code, 2), ["a", "c", "f", "G", "i"]);
+    assert_eq!([depth(Path::new("a.rs")), depth(Path::new("a/mod.rs")), depth(Path::new("a/b.rs"))], [1, 1, 2]);
     assert_eq!(code_of("a // crate::b\n/// crate::c\nd\nmod tests {\n e"), "a \n\nd");
     assert_eq!(exports("pub mod a;\npub use a::{B, C};\npub use d::E;")["C"], "a");
 }

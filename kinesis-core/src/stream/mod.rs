@@ -97,10 +97,12 @@ pub struct RecordStream {
     end: Option<ShardEnd>,
 }
 
+type Reading = Pin<Box<dyn Future<Output = (Box<dyn ShardReader>, Answer)> + Send>>;
+
 enum State {
     /// The next read is wanted after a pause.
     Resting(Box<dyn ShardReader>, Duration),
-    Reading(Pin<Box<dyn Future<Output = (Box<dyn ShardReader>, Answer)> + Send>>),
+    Reading(Reading),
     /// The shard has ended, or failed for good.
     Over,
 }

@@ -14,12 +14,13 @@ fn child(name: &str, parents: &[&str]) -> Shard {
     Shard::new(name).with_parents(parents.iter().map(|parent| ShardId::from(*parent)))
 }
 
-/// The numbers of the records, and the words of the errors.
-fn told<T>(items: impl IntoIterator<Item = Result<T>>, tell: impl Fn(T) -> String) -> Vec<String> {
-    items.into_iter().map(|item| item.map_or_else(|error| error.kind().to_string(), &tell)).collect()
+/// What is told of each item, and the words of the errors.
+fn told<T>(items: impl IntoIterator<Item = Result<T>>, tell: impl Fn(&T) -> String) -> Vec<String> {
+    let tell = |item: Result<T>| item.as_ref().map_or_else(|error| error.kind().to_string(), &tell);
+    items.into_iter().map(tell).collect()
 }
 
-fn number(record: Record) -> String {
+fn number(record: &Record) -> String {
     record.sequence_number.to_string()
 }
 
