@@ -2,8 +2,8 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod demand;
 mod deliver;
+pub mod demand;
 mod error;
 mod feed;
 mod lane;
