@@ -28,6 +28,7 @@
 
 mod event;
 mod gauge;
+mod lambda;
 mod number;
 mod parse;
 mod source;

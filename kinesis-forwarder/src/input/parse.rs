@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use std::rc::Rc;
 
 use kinesis_core::{Record, SequenceNumber};
-use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 
-use super::event::{Encoding, Field, Fields, MAX_RECORD_BYTES, Parsed, too_large};
+use super::event::{Field, Fields, MAX_RECORD_BYTES, Parsed, too_large};
 use super::gauge::{Gauge, Gauged};
+use super::lambda::Records;
 use super::number::numbered;
 
 /// The most text one value may have: the largest record in base64, and room for its other fields.
@@ -92,7 +93,12 @@ struct Outbox<F> {
 }
 
 /// What parsing needs of an [`Outbox`], whoever takes the records.
-trait Put {
+pub(super) trait Put {
+    /// Gives the record its place and sends it on.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when the record's own number leaves no room for its place.
     fn put(&self, parsed: Parsed) -> Result<(), String>;
 }
 
@@ -149,94 +155,6 @@ impl<'de> Visitor<'de> for Value<'_> {
             }
         }
         if is_document { Ok(()) } else { self.outbox.put(event.finish()?).map_err(de::Error::custom) }
-    }
-}
-
-/// The records of a Lambda document, each put as soon as it is read.
-struct Records<'a> {
-    outbox: &'a dyn Put,
-    gauge: &'a Gauge,
-}
-
-impl<'de> DeserializeSeed<'de> for Records<'_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Records<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"Records\" to be an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<(), A::Error> {
-        loop {
-            self.gauge.begin();
-            let Some(parsed) = records.next_element_seed(LambdaRecord)? else { return Ok(()) };
-            self.outbox.put(parsed).map_err(de::Error::custom)?;
-        }
-    }
-}
-
-/// One record of a Lambda document; what counts is in its `kinesis`.
-struct LambdaRecord;
-
-impl<'de> DeserializeSeed<'de> for LambdaRecord {
-    type Value = Parsed;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<Parsed, D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LambdaRecord {
-    type Value = Parsed;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a record of a Kinesis event, which is an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
-        let mut parsed = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "kinesis" {
-                parsed = Some(map.next_value_seed(KinesisPart)?);
-            } else {
-                map.next_value::<de::IgnoredAny>()?;
-            }
-        }
-        parsed.ok_or_else(|| de::Error::custom("the record has no \"kinesis\": only Kinesis events can be read"))
-    }
-}
-
-/// The `kinesis` of a Lambda record: fields like an event's, but the data is always base64.
-struct KinesisPart;
-
-impl<'de> DeserializeSeed<'de> for KinesisPart {
-    type Value = Parsed;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<Parsed, D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for KinesisPart {
-    type Value = Parsed;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"kinesis\" to be an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
-        let mut fields = Fields::with_encoding(Encoding::Base64);
-        while let Some(field) = map.next_key()? {
-            fields.read(field, &mut map)?;
-        }
-        fields.finish()
     }
 }
 
