@@ -1,1 +1,9 @@
-//! x
+//! Kinesis without Kinesis: an in-memory stream with the service's rules, for tests, demonstrations and simulations.
+//!
+//! A [`MemoryStream`] has two doors onto one log. It is a [`StreamSource`](kinesis_core::StreamSource) by itself, and
+//! with the feature `wire` the real AWS SDK talks to it through `http_client`, without a socket. Its time is
+//! tokio's clock, so that a paused runtime lives through a day of polling in milliseconds.
+
+mod stream;
+
+pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits};

@@ -1,0 +1,101 @@
+//! The settings of a memory stream.
+
+use std::time::{Duration, SystemTime};
+
+use kinesis_core::StreamName;
+
+use super::MemoryStream;
+use super::limits::ReadLimits;
+
+/// What a stream is made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) retention: Duration,
+    pub(crate) read_limits: Option<ReadLimits>,
+    pub(crate) iterator_expiry: Duration,
+    pub(crate) max_record_size: usize,
+    pub(crate) parks: bool,
+}
+
+/// Makes a [`MemoryStream`] that differs from the default.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct MemoryStreamBuilder {
+    pub(super) name: StreamName,
+    pub(super) shards: usize,
+    pub(super) start_time: SystemTime,
+    pub(super) settings: Settings,
+}
+
+impl MemoryStreamBuilder {
+    pub(super) fn new(name: StreamName) -> Self {
+        Self {
+            name,
+            shards: 1,
+            // 2024-01-01T00:00:00Z: any date will do as long as it is always the same.
+            start_time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_200),
+            settings: Settings {
+                retention: Duration::from_secs(24 * 60 * 60),
+                read_limits: None,
+                iterator_expiry: Duration::from_secs(5 * 60),
+                max_record_size: 1 << 20,
+                parks: false,
+            },
+        }
+    }
+
+    /// How many shards the stream starts with. Default 1.
+    pub fn shards(mut self, count: usize) -> Self {
+        self.shards = count;
+        self
+    }
+
+    /// How long records are kept. Default 24 h, the service's own default.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
+    /// Limits the reads of each shard. Default none.
+    pub fn read_limits(mut self, limits: ReadLimits) -> Self {
+        self.settings.read_limits = Some(limits);
+        self
+    }
+
+    /// How long an iterator of the wire is good for. Default 5 min, as with the service.
+    pub fn iterator_expiry(mut self, expiry: Duration) -> Self {
+        self.settings.iterator_expiry = expiry;
+        self
+    }
+
+    /// The date at which the stream's clock starts. Default 2024-01-01, so that every run sees the same times.
+    pub fn start_time(mut self, time: SystemTime) -> Self {
+        self.start_time = time;
+        self
+    }
+
+    /// The largest payload in bytes. Default 1 MiB; the service allows up to 10 MiB on request.
+    pub fn max_record_size(mut self, bytes: usize) -> Self {
+        self.settings.max_record_size = bytes;
+        self
+    }
+
+    /// Whether a reader waits for records by itself instead of answering empty at once. Default no.
+    pub fn parks(mut self, parks: bool) -> Self {
+        self.settings.parks = parks;
+        self
+    }
+
+    /// Makes the stream; its clock starts now.
+    ///
+    /// # Panics
+    ///
+    /// When it would have no shard, or when the largest payload is over 10 MiB.
+    #[must_use]
+    pub fn build(self) -> MemoryStream {
+        assert!(self.shards > 0, "the stream {} needs at least one shard", self.name);
+        let largest = self.settings.max_record_size;
+        assert!(largest <= 10 << 20, "a payload of {largest} bytes is over the service's 10 MiB");
+        MemoryStream::from_builder(self)
+    }
+}

@@ -1,0 +1,35 @@
+//! The stream's clock: a fixed date plus what has passed on tokio's clock, so that every run sees the same times.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// Tells the stream's time; never reads a wall clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    start: SystemTime,
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that shows `start` now.
+    pub(crate) fn starting_at(start: SystemTime) -> Self {
+        Self { start, origin: Instant::now() }
+    }
+
+    /// What the clock showed at first.
+    pub(crate) fn start(&self) -> SystemTime {
+        self.start
+    }
+
+    /// The time at `instant` in whole milliseconds, because the service stamps no finer and both doors must agree.
+    pub(crate) fn at(&self, instant: Instant) -> SystemTime {
+        let passed = instant.saturating_duration_since(self.origin);
+        self.start + Duration::from_millis(passed.as_millis() as u64)
+    }
+
+    /// The time now, in whole milliseconds.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.at(Instant::now())
+    }
+}

@@ -1,0 +1,100 @@
+//! What one shard lets its readers read, and the account of what they did.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The time over which calls and bytes are counted.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The read limits of one shard, shared by all its readers.
+///
+/// An answer that uses up a second's bytes closes the shard for as long as its bytes would have taken, and at least
+/// for a second: after an answer of 10 MiB that is 5 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadLimits {
+    /// Reads that are answered in any second.
+    pub calls_per_second: usize,
+    /// Bytes of payloads and partition keys a second.
+    pub bytes_per_second: usize,
+}
+
+impl ReadLimits {
+    /// Limits of `calls_per_second` and `bytes_per_second`.
+    #[must_use]
+    pub const fn new(calls_per_second: usize, bytes_per_second: usize) -> Self {
+        Self { calls_per_second, bytes_per_second }
+    }
+
+    /// The limits of the service: 5 calls and 2 MiB a second (quotas page of the Kinesis developer guide).
+    #[must_use]
+    pub const fn aws() -> Self {
+        Self::new(5, 2 << 20)
+    }
+}
+
+/// What was read of one shard lately.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    recent: VecDeque<(Instant, usize)>,
+    closed_until: Option<Instant>,
+}
+
+impl Traffic {
+    /// Whether a read is allowed now; if not, how long it has to wait.
+    pub(crate) fn admit(&mut self, limits: &ReadLimits, now: Instant) -> Result<(), Duration> {
+        if let Some(until) = self.closed_until.filter(|until| *until > now) {
+            return Err(until - now);
+        }
+        while self.recent.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
+            self.recent.pop_front();
+        }
+        match self.recent.front() {
+            Some((oldest, _)) if self.recent.len() >= limits.calls_per_second => Err(*oldest + WINDOW - now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an answered read of `bytes`.
+    pub(crate) fn spend(&mut self, limits: &ReadLimits, now: Instant, bytes: usize) {
+        self.recent.push_back((now, bytes));
+        let spent: usize = self.recent.iter().map(|(_, bytes)| bytes).sum();
+        if spent >= limits.bytes_per_second {
+            let debt = Duration::from_secs_f64(spent as f64 / limits.bytes_per_second.max(1) as f64);
+            self.closed_until = Some(now + debt.max(WINDOW));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_calls_a_second_are_answered_and_the_sixth_waits_for_the_first_to_age() {
+        let limits = ReadLimits::aws();
+        let mut traffic = Traffic::default();
+        let start = Instant::now();
+        for i in 0..5 {
+            let now = start + Duration::from_millis(i * 100);
+            assert_eq!(traffic.admit(&limits, now), Ok(()));
+            traffic.spend(&limits, now, 10);
+        }
+        let sixth = start + Duration::from_millis(500);
+        assert_eq!(traffic.admit(&limits, sixth), Err(Duration::from_millis(500)));
+        assert_eq!(traffic.admit(&limits, start + WINDOW), Ok(()));
+    }
+
+    #[test]
+    fn a_full_answer_closes_the_shard_for_five_seconds() {
+        let limits = ReadLimits::aws();
+        let mut traffic = Traffic::default();
+        let start = Instant::now();
+        traffic.spend(&limits, start, 10 << 20);
+        assert_eq!(traffic.admit(&limits, start), Err(Duration::from_secs(5)));
+        assert_eq!(traffic.admit(&limits, start + Duration::from_secs(4)), Err(WINDOW));
+        assert_eq!(traffic.admit(&limits, start + Duration::from_secs(5)), Ok(()));
+    }
+}
