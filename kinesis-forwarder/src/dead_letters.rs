@@ -54,7 +54,9 @@ impl DeadLetters {
         let refuse = |error| Error::invalid(format!("cannot write dead letters to {name}")).because(error);
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(refuse)?;
         if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| path == input)) {
-            return Err(Error::invalid(format!("cannot write dead letters to {name}: it is the input; take another file")));
+            return Err(Error::invalid(format!(
+                "cannot write dead letters to {name}: it is the input; take another file"
+            )));
         }
         Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(file)) })
     }
@@ -159,6 +161,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
         let error = DeadLetters::open(Path::new("no/such/dir/dead.ndjson"), Path::new("-")).unwrap_err();
-        assert!(error.chain().starts_with("cannot write dead letters to no/such/dir/dead.ndjson: No such"), "{error:?}");
+        assert!(
+            error.chain().starts_with("cannot write dead letters to no/such/dir/dead.ndjson: No such"),
+            "{error:?}"
+        );
     }
 }

@@ -13,7 +13,7 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 ///
 /// When the system does not let signals be heard.
-pub fn on_signal(notice: impl FnOnce() + Send + 'static) -> io::Result<impl Future<Output = ()> + Send> {
+pub(crate) fn on_signal(notice: impl FnOnce() + Send + 'static) -> io::Result<impl Future<Output = ()> + Send> {
     let mut signals = Signals::listen()?;
     let (send, first) = oneshot::channel();
     tokio::spawn(async move {

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kinesis_core::{Delivery, Event, Observer, Outcomes, Result, Sink};
 use tokio::time::{Instant, interval};
 
+use super::note;
 use super::text::count;
 
 /// How often a terminal's line changes.
@@ -102,19 +103,21 @@ pub async fn show(progress: Arc<Progress>) {
     // The first tick comes at once, when there is nothing to tell.
     ticks.tick().await;
     let mut before = (Instant::now(), 0);
+    let mut rate = 0;
     loop {
         let now = ticks.tick().await;
-        let delivered = Progress::get(&progress.delivered);
-        let rate = (delivered - before.1) as f64 / (now - before.0).as_secs_f64();
-        let line = format!("{progress}, {}/s", count(rate as u64));
+        let passed = now - before.0;
+        if passed >= Duration::from_secs(1) {
+            let delivered = Progress::get(&progress.delivered);
+            rate = ((delivered - before.1) as f64 / passed.as_secs_f64()) as u64;
+            before = (now, delivered);
+        }
+        let line = format!("{progress}, {}/s", count(rate));
         if terminal {
             bar.set_message(line);
             bar.tick();
         } else {
-            eprintln!("{line}");
-        }
-        if now - before.0 >= Duration::from_secs(1) {
-            before = (now, delivered);
+            note(&line);
         }
     }
 }
