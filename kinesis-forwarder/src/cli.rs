@@ -20,7 +20,7 @@ Set RUST_LOG=info (or debug, trace) to see more of what happens.";
 
 /// Forwards the records of a Kinesis stream to HTTP subscribers.
 #[derive(Debug, Parser)]
-#[command(name = "kinesis-forwarder", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "kinesis-forwarder", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -29,7 +29,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// [`Invalid`](kinesis_core::ErrorKind::Invalid) when the address cannot be listened on.
 pub async fn listen(args: Listen) -> Result<ExitCode> {
     let address = SocketAddr::new(args.host, args.port);
-    let refuse = |error| Error::invalid(format!("cannot listen on {address}; try another --port")).because(error);
+    let refuse =
+        |error| Error::invalid(format!("cannot listen on {address}, another --port may be free")).because(error);
     let listener = TcpListener::bind(address).await.map_err(refuse)?;
     let stop = shutdown::on_signal(|| note("stopping")).map_err(refuse)?;
     let bound = listener.local_addr().map_err(refuse)?;
