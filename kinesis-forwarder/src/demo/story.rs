@@ -11,14 +11,10 @@ use crate::output::{count, say};
 
 /// The channels of the demo's records.
 pub(super) const CHANNELS: [&str; 4] = ["member-registered", "member-renewed", "member-moved", "member-left"];
-/// How long records are put.
-pub(super) const PUTTING: Duration = Duration::from_secs(7);
-
 /// Members the records are about; each is a partition key.
 const MEMBERS: usize = 50;
-/// How often records are put: 70 times in all.
-const TICK: Duration = Duration::from_millis(100);
-const TICKS: usize = (PUTTING.as_millis() / TICK.as_millis()) as usize;
+/// In so many portions the records are put.
+const TICKS: usize = 70;
 
 /// One record of the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +41,18 @@ impl Put {
     }
 }
 
-/// Puts `records` on `stream`, splits a shard when half of them are put, and ends the stream; answers what was put.
-pub(super) async fn tell(stream: MemoryStream, records: usize, started: Instant) -> Result<Vec<Put>> {
+/// Puts `records` on `stream` for as long as `putting`, splits a shard when half of them are put, and ends the stream;
+/// answers what was put.
+pub(super) async fn tell(
+    stream: MemoryStream,
+    records: usize,
+    putting: Duration,
+    started: Instant,
+) -> Result<Vec<Put>> {
     let line = |text: String| say(&format!("{}  {text}\n", since(started)));
     line(format!("putting {} records of {MEMBERS} members", count(records as u64)));
     let all: Vec<Put> = (0..records).map(Put::new).collect();
-    let mut ticks = interval(TICK);
+    let mut ticks = interval(putting / TICKS as u32);
     for tick in 0..TICKS {
         ticks.tick().await;
         if tick == TICKS / 2 {
