@@ -73,14 +73,25 @@ impl DemandBuffer {
         }
     }
 
-    /// Counts records as held again that were put aside; they were asked for before, so they take no new demand.
-    pub const fn take_back(&mut self, records: usize, bytes: usize) {
+    /// Counts records as put aside: they wait for something else than the sink, and must not keep the others from
+    /// coming. Their bytes stay counted.
+    pub const fn put_aside(&mut self, records: usize) {
+        self.settle(records, 0);
+    }
+
+    /// Counts records as held again that were put aside. They were asked for before, so they are let in even past `max`.
+    pub const fn take_back(&mut self, records: usize) {
         self.held += records;
-        self.held_bytes += bytes;
         let room = self.limits.max.saturating_sub(self.held);
         if self.asked > room {
             self.asked = room;
         }
+    }
+
+    /// Counts the bytes of records as settled that were put aside.
+    pub const fn settle_aside(&mut self, bytes: usize) {
+        debug_assert!(self.held_bytes >= bytes, "settled more than was held");
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
 
     /// How many records are held.
@@ -123,6 +134,21 @@ mod tests {
                 prop_assert!(!held.is_empty() || buffer.admits(usize::MAX / 2), "nothing held, yet nothing asked");
             }
         }
+    }
+
+    /// A thousand records that waited for a retry used to count against the demand, and stopped every other key.
+    #[test]
+    fn what_is_put_aside_takes_no_demand_but_keeps_its_bytes() {
+        let mut buffer = DemandBuffer::new(Demand { min: 1, max: 4, max_bytes: 40, ..Demand::default() });
+        for _ in 0..4 {
+            buffer.emit(10);
+        }
+        buffer.put_aside(4);
+        assert_eq!((buffer.held(), buffer.admits(1)), (0, false));
+        buffer.settle_aside(10);
+        assert!(buffer.admits(10));
+        buffer.take_back(3);
+        assert_eq!((buffer.held(), buffer.open()), (3, 1));
     }
 
     #[test]

@@ -113,6 +113,8 @@ impl Cursor {
         match self.generation.cmp(&stored.generation) {
             Ordering::Greater => true,
             Ordering::Less => false,
+            // The tip is a wish, not a place: whatever it was pinned to replaces it.
+            Ordering::Equal if stored.position == CursorPosition::Next(StartPosition::Latest) => true,
             Ordering::Equal => self.position.compare(&stored.position).is_ge(),
         }
     }

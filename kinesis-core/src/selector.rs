@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use crate::record::{Channel, Record};
 
+/// A function that finds a record's channel.
+pub type ChannelFn = Arc<dyn Fn(&Record) -> Option<Channel> + Send + Sync>;
+
 /// How a record's channel is found.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -19,7 +22,7 @@ pub enum ChannelFrom {
     /// A record without such a field keeps its partition key.
     JsonField(String),
     /// A function of the record; where it returns `None`, the partition key is the channel.
-    Function(Arc<dyn Fn(&Record) -> Option<Channel> + Send + Sync>),
+    Function(ChannelFn),
 }
 
 impl ChannelFrom {

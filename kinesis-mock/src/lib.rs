@@ -5,5 +5,9 @@
 //! tokio's clock, so that a paused runtime lives through a day of polling in milliseconds.
 
 mod stream;
+#[cfg(feature = "wire")]
+mod wire;
 
 pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits};
+#[cfg(feature = "wire")]
+pub use wire::{Answer, WireClient, http_client};

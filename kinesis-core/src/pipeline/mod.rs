@@ -1,103 +1,88 @@
-//! The pipeline: a source, its subscriptions and a lease store, put together and run.
+//! The pipeline: a source, its subscriptions and a lease store, put together, checked, and run.
 
+mod builder;
 mod subscription;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 
+pub use builder::PipelineBuilder;
 pub use subscription::{BatchPolicy, OnReject, Ordering, Subscription};
 pub use summary::{SubscriptionSummary, Summary};
 
 use crate::error::Result;
-use crate::lease::LeaseStore;
-use crate::observe::Observer;
-use crate::selector::ChannelFrom;
+use crate::lane::Counters;
+use crate::sink::SubscriptionName;
 use crate::source::StreamSource;
+use crate::worker::{Worker, WorkerConfig};
 
 /// A pipeline that is ready to run.
 #[derive(Debug)]
-pub struct Pipeline {}
+pub struct Pipeline {
+    worker: WorkerConfig,
+    handle: Handle,
+}
 
 impl Pipeline {
-    /// Starts building a pipeline of `application`, the name that leases and cursors are stored under.
+    /// Starts building a pipeline. `application` names the workers and what they log; a store belongs to one application.
     pub fn builder(application: impl Into<String>, source: impl StreamSource) -> PipelineBuilder {
-        let _ = (application.into(), source);
-        PipelineBuilder {}
+        PipelineBuilder::new(application.into(), Arc::new(source))
     }
 
-    /// Runs until `shutdown` is ready or a finite source has ended; then drains.
+    /// Shows how the run is going, while it runs and afterwards.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until `shutdown` is ready or a finite source has ended; then drains and says what was done.
+    ///
+    /// A drain finishes the deliveries in flight, stores every cursor and releases the shards, within the time that
+    /// [`PipelineBuilder::drain_within`] allows. What is not delivered by then is left to the next run.
     ///
     /// # Errors
     ///
-    /// When the source or the store fails for good.
+    /// When the source or the store fails for good. What had been read before is delivered first, and the shards are
+    /// released; [`Handle::summary`] says how far it came.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops everything at once: no cursor is stored and no lease released. Nothing is lost by that,
+    /// but what was delivered since the last stored cursor comes again.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary> {
-        shutdown.await;
-        Ok(Summary::default())
+        let done = Worker::new(self.worker).run(shutdown).await;
+        match done.failure {
+            Some(error) => Err(error),
+            None => Ok(Summary {
+                shards_finished: done.shards_finished,
+                drain_timed_out: done.drain_timed_out,
+                ..self.handle.summary()
+            }),
+        }
     }
 }
 
-/// Collects what a [`Pipeline`] is made of.
-#[derive(Debug)]
-#[must_use]
-pub struct PipelineBuilder {}
+/// Looks into a pipeline while it runs. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    counters: BTreeMap<SubscriptionName, Arc<Counters>>,
+    records_read: Arc<AtomicU64>,
+}
 
-impl PipelineBuilder {
-    /// Where leases and cursors are kept. Default: in memory, with this process as the sole worker.
-    pub fn leases(self, store: impl LeaseStore) -> Self {
-        let _ = store;
-        self
-    }
-
-    /// Adds a subscription.
-    pub fn subscribe(self, subscription: Subscription) -> Self {
-        let _ = subscription;
-        self
-    }
-
-    /// How a record's channel is found. Default: the partition key.
-    pub fn channel_from(self, from: ChannelFrom) -> Self {
-        let _ = from;
-        self
-    }
-
-    /// Is told what happens.
-    pub fn observer(self, observer: impl Observer) -> Self {
-        let _ = Arc::new(observer);
-        self
-    }
-
-    /// The wait between reads that return nothing. Default 250 ms.
-    pub fn idle(self, idle: Duration) -> Self {
-        let _ = idle;
-        self
-    }
-
-    /// How often progress is stored. Default 1 s.
-    pub fn commit_every(self, interval: Duration) -> Self {
-        let _ = interval;
-        self
-    }
-
-    /// How long a drain may take. Default 30 s.
-    pub fn drain_within(self, deadline: Duration) -> Self {
-        let _ = deadline;
-        self
-    }
-
-    /// Seeds the jitter, so that a run on a paused clock can be replayed. Default: random.
-    pub fn seed(self, seed: u64) -> Self {
-        let _ = seed;
-        self
-    }
-
-    /// Checks everything.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, its value and the way out.
-    pub fn build(self) -> Result<Pipeline> {
-        Ok(Pipeline {})
+impl Handle {
+    /// The counts up to now. Shards finished and the drain are known only when the run is over.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary {
+            subscriptions: self.counters.iter().map(|(name, counters)| (name.clone(), counters.summary())).collect(),
+            records_read: self.records_read.load(AtomicOrdering::Relaxed),
+            ..Summary::default()
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

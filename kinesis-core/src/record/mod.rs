@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use page::{Page, hash_key};
+pub(crate) use page::{Marks, Page};
 pub use sequence_number::{ParseSequenceNumberError, SequenceNumber};
 
 use crate::name::name;

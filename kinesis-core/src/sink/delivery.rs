@@ -25,14 +25,24 @@ pub(crate) enum Picks {
 }
 
 impl Picks {
-    fn len(&self) -> usize {
+    /// These indices, ascending; as a run where they are neighbours.
+    pub(crate) fn of(indices: Vec<u32>) -> Self {
+        match (indices.first(), indices.last()) {
+            (Some(from), Some(last)) if (last - from) as usize + 1 == indices.len() => {
+                Self::Run { from: *from, to: last + 1 }
+            }
+            _ => Self::These(indices),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Run { from, to } => (to - from) as usize,
             Self::These(indices) => indices.len(),
         }
     }
 
-    fn get(&self, nth: usize) -> usize {
+    pub(crate) fn get(&self, nth: usize) -> usize {
         match self {
             Self::Run { from, .. } => *from as usize + nth,
             Self::These(indices) => indices[nth] as usize,
@@ -79,7 +89,7 @@ impl Delivery {
     ) -> Self {
         let origin = Origin { stream, shard: shard.into(), subscription: subscription.into() };
         let to = records.len() as u32;
-        let page = Arc::new(Page::new(0, records, None));
+        let page = Arc::new(Page::new(0, records, None, None));
         Self::of(Arc::new(origin), vec![(page, Picks::Run { from: 0, to })])
     }
 
@@ -173,6 +183,11 @@ impl Delivery {
         std::iter::from_fn(move || offsets.next())
     }
 
+    /// Payloads and keys, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.places().map(|(page, index)| page.size(index)).sum()
+    }
+
     /// The hashes of the partition keys, one a record.
     pub(crate) fn key_hashes(&self) -> impl Iterator<Item = u64> {
         self.places().map(|(page, index)| page.key_hashes()[index])
@@ -194,7 +209,8 @@ impl Delivery {
             }
             before = end;
         }
-        Self::of(Arc::clone(&self.origin), parts)
+        let rejections = self.rejections.as_ref().map(|all| nths.iter().map(|nth| all[*nth].clone()).collect());
+        Self { attempt: self.attempt, rejections, ..Self::of(Arc::clone(&self.origin), parts) }
     }
 
     pub(crate) fn with_attempt(mut self, attempt: u32) -> Self {

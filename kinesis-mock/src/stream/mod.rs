@@ -27,10 +27,13 @@ pub use builder::MemoryStreamBuilder;
 pub use limits::ReadLimits;
 pub use new_record::NewRecord;
 
+pub(crate) use log::Log;
+pub(crate) use reader::MAX_ANSWER;
+pub(crate) use shard_log::{Request, ShardLog};
+
 use builder::Settings;
 use clock::Clock;
-use log::Log;
-use shard_log::{Found, Request, ShardLog};
+use shard_log::Found;
 
 /// The account that owns every memory stream.
 const ACCOUNT: &str = "000000000000";

@@ -1,0 +1,114 @@
+//! What is left of a delivery, in lines: within a line one part waits for the one before it, lines do not wait for each
+//! other.
+//!
+//! A delivery begins as one line. When a record has been found to fail alone, it keeps what must stay behind it and the
+//! rest becomes a line of its own: a poison record holds its key, not its neighbours.
+
+use tokio::time::Instant;
+
+use super::Holds;
+use super::verdict::Verdict;
+use crate::sink::Delivery;
+
+/// A part of a delivery that is tried together.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) delivery: Delivery,
+    /// How often each record was tried and failed; empty before the first failure.
+    pub(super) attempts: Vec<u32>,
+    /// Failures in a row, which the wait grows with.
+    pub(super) failures: u32,
+    /// Whether it is a half of something that failed as a whole.
+    pub(super) halved: bool,
+}
+
+impl Work {
+    fn new(delivery: Delivery) -> Self {
+        Self { delivery, attempts: Vec::new(), failures: 0, halved: false }
+    }
+
+    pub(super) fn with_attempts(mut self) -> Self {
+        self.attempts.resize(self.delivery.len(), 0);
+        self
+    }
+
+    /// Puts what is to be tried again on top of `line`, in halves where it failed as a whole.
+    pub(super) fn push_rest(&self, verdict: &Verdict, line: &mut Line) {
+        let progressed = !verdict.delivered.is_empty() || !verdict.rejected.is_empty();
+        let failures = if progressed { 1 } else { self.failures + 1 };
+        if verdict.halve {
+            let (first, second) = verdict.again.split_at(verdict.again.len() / 2);
+            line.works.push(Self { failures, halved: true, ..self.part(second) });
+            line.works.push(Self { failures, halved: true, ..self.part(first) });
+        } else {
+            line.works.push(Self { failures, ..self.part(&verdict.again) });
+        }
+    }
+
+    fn part(&self, nths: &[usize]) -> Self {
+        let mut attempts: Vec<u32> = nths.iter().filter_map(|nth| self.attempts.get(*nth).copied()).collect();
+        attempts.resize(nths.len(), 0);
+        let most = attempts.iter().copied().max().unwrap_or_default().max(self.failures);
+        let delivery = self.delivery.subset(nths).with_attempt(most.saturating_add(2));
+        Self { delivery, attempts, failures: self.failures, halved: self.halved }
+    }
+
+    /// Parts the records whose key hash is `key` from the others.
+    fn divide(&self, key: Option<u64>) -> (Option<Self>, Option<Self>) {
+        let same = |hash: u64| key == Some(hash);
+        let (behind, free): (Vec<_>, Vec<_>) =
+            self.delivery.key_hashes().enumerate().partition(|(_, hash)| same(*hash));
+        let part = |nths: Vec<(usize, u64)>| {
+            let nths: Vec<usize> = nths.into_iter().map(|(nth, _)| nth).collect();
+            (!nths.is_empty()).then(|| self.part(&nths))
+        };
+        (part(behind), part(free))
+    }
+}
+
+/// Parts in turn, the next on top.
+#[derive(Debug)]
+pub(super) struct Line {
+    works: Vec<Work>,
+    /// When the next part may be tried.
+    pub(super) due: Instant,
+}
+
+/// Every line of a delivery.
+#[derive(Debug)]
+pub(super) struct Lines(Vec<Line>);
+
+impl Lines {
+    pub(super) fn new(delivery: Delivery) -> Self {
+        Self(vec![Line { works: vec![Work::new(delivery)], due: Instant::now() }])
+    }
+
+    /// Takes out the line that is due first, and its next part.
+    pub(super) fn next(&mut self) -> Option<(Line, Work)> {
+        let (index, _) = self.0.iter().enumerate().min_by_key(|(_, line)| line.due)?;
+        let mut line = self.0.remove(index);
+        let work = line.works.pop()?;
+        Some((line, work))
+    }
+
+    pub(super) fn put_back(&mut self, line: Line) {
+        if !line.works.is_empty() {
+            self.0.push(line);
+        }
+    }
+
+    /// Puts a line back whose last attempt left something; frees the others from a record that failed alone.
+    pub(super) fn put_back_split(&mut self, mut line: Line, holds: Holds) {
+        let alone = line.works.last().is_some_and(|work| work.delivery.len() == 1 && work.failures > 0);
+        if !alone || line.works.len() == 1 || holds == Holds::Shard {
+            return self.put_back(line);
+        }
+        let poison = line.works.pop().expect("a record that failed alone is on top");
+        let key = poison.delivery.key_hashes().next().filter(|_| holds == Holds::Key);
+        let (behind, free): (Vec<_>, Vec<_>) = line.works.iter().map(|work| work.divide(key)).unzip();
+        let mut behind: Vec<Work> = behind.into_iter().flatten().collect();
+        behind.push(poison);
+        self.put_back(Line { works: behind, due: line.due });
+        self.put_back(Line { works: free.into_iter().flatten().collect(), due: Instant::now() });
+    }
+}

@@ -1,0 +1,137 @@
+//! Attaching: who subscribes is written down once, with its start pinned, so that every restart starts the same way.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::lane::Start;
+use crate::lease::{Cursor, CursorPosition, Lease, LeaseStore, SubscriptionRecord};
+use crate::pipeline::Subscription;
+use crate::shard::{Shard, ShardId, StartPosition};
+use crate::sink::SubscriptionName;
+use crate::source::StreamSource;
+
+/// Reads who subscribes, and writes down the subscriptions that are new.
+pub(super) async fn attach(
+    source: &dyn StreamSource,
+    store: &dyn LeaseStore,
+    subscriptions: &[Arc<Subscription>],
+    listing: &[Shard],
+) -> Result<BTreeMap<SubscriptionName, SubscriptionRecord>> {
+    loop {
+        let stored = store.subscriptions().await?;
+        let of_stream = stored.into_iter().filter(|record| record.stream == *source.stream());
+        let known: BTreeMap<_, _> = of_stream.map(|record| (record.name.clone(), record)).collect();
+        let Some(new) = subscriptions.iter().find(|subscription| !known.contains_key(&subscription.name)) else {
+            return Ok(known);
+        };
+        let shards = listing.iter().map(|shard| shard.id.clone());
+        let mut record = SubscriptionRecord::new(source.stream(), new.name.clone(), new.start, shards);
+        if new.start == StartPosition::Latest {
+            record.pins = pin_tips(source, listing).await?;
+        }
+        // Whether ours was written or somebody else's was first: the next reading says which holds.
+        store.put_subscription(None, &record).await?;
+    }
+}
+
+/// Asks for each open shard where its tip is now. A source that cannot say leaves the shard out.
+async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<BTreeMap<ShardId, StartPosition>> {
+    let mut pins = BTreeMap::new();
+    // Reading a pipe takes its records away, so its tip cannot be looked at.
+    let open = listing.iter().filter(|shard| !shard.closed && source.caps().replayable);
+    for shard in open {
+        let mut reader = source.open_shard(&shard.id, StartPosition::Latest).await?;
+        // A reader that parks has nothing to say yet, and is not waited for.
+        let patience = if source.caps().parks { Duration::ZERO } else { Duration::MAX };
+        let first = tokio::time::timeout(patience, reader.next_batch(NonZeroUsize::MIN)).await;
+        if let Some(batch) = first.ok().transpose()? {
+            let met = batch.records.first().map(|record| StartPosition::At(record.sequence_number));
+            if let Some(pin) = met.or(batch.resume) {
+                pins.insert(shard.id.clone(), pin);
+            }
+        }
+    }
+    Ok(pins)
+}
+
+/// Where a subscription is on a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is done with the shard.
+    Finished,
+    /// It has a cursor.
+    Reading(Start),
+    /// It has not begun.
+    Unread(Start),
+}
+
+impl Place {
+    pub(super) fn of(record: &SubscriptionRecord, shard: &ShardId, closed: bool, row: Option<&Lease>) -> Self {
+        let stored = row.and_then(|row| row.cursors.get(&record.name));
+        if let Some(cursor) = stored.filter(|cursor| cursor.generation == record.generation) {
+            return match cursor.position {
+                CursorPosition::End => Self::Finished,
+                CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
+            };
+        }
+        // A shard born after the attach is read from its beginning: its records were put after the attach, too.
+        if !record.shards.contains(shard) {
+            return Self::Unread(Start::new(StartPosition::TrimHorizon, None));
+        }
+        match record.pins.get(shard) {
+            Some(pin) => Self::Unread(Start::new(*pin, None)),
+            None if record.start == StartPosition::Latest && closed => Self::Finished,
+            None => Self::Unread(Start::new(record.start, None)),
+        }
+    }
+
+    /// The cursor that a lane begins with.
+    pub(super) fn cursor(&self, generation: u64) -> Cursor {
+        match self {
+            Self::Finished => Cursor::new(generation, CursorPosition::End),
+            Self::Reading(start) | Self::Unread(start) => {
+                Cursor::new(generation, CursorPosition::Next(start.position)).with_arrived_at(start.arrived_at)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::Progress;
+    use crate::{SequenceNumber, StreamId};
+
+    fn record(start: StartPosition) -> SubscriptionRecord {
+        SubscriptionRecord::new(&StreamId::new("s"), "audit".into(), start, [ShardId::from("0")])
+    }
+
+    fn row(generation: u64, position: CursorPosition) -> Lease {
+        let mut row = Lease::new(&StreamId::new("s"), &Shard::new("0"));
+        row.apply(&Progress::new([("audit".into(), Cursor::new(generation, position))]));
+        row
+    }
+
+    #[test]
+    fn a_shard_born_after_the_attach_is_read_from_its_beginning() {
+        let record = record(StartPosition::Latest);
+        let place = Place::of(&record, &ShardId::from("1"), false, None);
+        assert_eq!(place, Place::Unread(Start::new(StartPosition::TrimHorizon, None)));
+        assert_eq!(Place::of(&record, &ShardId::from("0"), true, None), Place::Finished, "closed before the attach");
+    }
+
+    #[test]
+    fn a_cursor_of_an_older_generation_is_void() {
+        let mut record = record(StartPosition::TrimHorizon);
+        let after = StartPosition::After(SequenceNumber::from(7));
+        let (old, zero) = (row(1, CursorPosition::Next(after)), ShardId::from("0"));
+        assert_eq!(Place::of(&record, &zero, false, Some(&old)), Place::Reading(Start::new(after, None)));
+        assert_eq!(Place::of(&record, &zero, false, Some(&row(1, CursorPosition::End))), Place::Finished);
+        record.generation = 2;
+        let begin = Place::Unread(Start::new(StartPosition::TrimHorizon, None));
+        assert_eq!(Place::of(&record, &zero, false, Some(&old)), begin);
+    }
+}

@@ -1,0 +1,123 @@
+//! The keeper: the one owner of a held lease. It renews in time, stores progress, and lets the lease go in the end.
+//!
+//! It is a task of its own, so that no sink and no read can starve a renewal; and since renewing and storing go through
+//! one pair of hands, they cannot fence each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::{Error, ErrorKind};
+use crate::lease::{HeldLease, LeaseStore, Progress};
+use crate::observe::{Event, Observer};
+
+/// What the runner wants of its keeper.
+#[derive(Debug, Clone)]
+pub(super) enum Order {
+    /// Hold the lease; this progress is to be stored, where there is some.
+    Hold(Option<Arc<Progress>>),
+    /// Store this and let go.
+    Release(Arc<Progress>),
+}
+
+/// How keeping a lease ended.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Released,
+    /// Somebody else has it, or may have it by now.
+    Lost,
+    Failed(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) store: Arc<dyn LeaseStore>,
+    pub(super) held: HeldLease,
+    pub(super) failover: Duration,
+    pub(super) orders: watch::Receiver<Order>,
+    /// Who has to stop the moment the lease is lost.
+    pub(super) runner: AbortHandle,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Keeper {
+    /// Keeps the lease until it is released or lost.
+    pub(super) async fn run(mut self) -> Kept {
+        let kept = self.keep().await;
+        let shard = self.held.key().shard.clone();
+        match &kept {
+            Kept::Released => self.observer.on(&Event::LeaseReleased { shard }),
+            Kept::Lost | Kept::Failed(_) => {
+                self.runner.abort();
+                self.observer.on(&Event::LeaseLost { shard });
+            }
+        }
+        kept
+    }
+
+    async fn keep(&mut self) -> Kept {
+        // A third: two renewals may fail before the lease is in danger. The margin covers the way to the store.
+        let (interval, margin) = (self.failover / 3, self.failover / 10);
+        let mut renewed = Instant::now();
+        let mut due = renewed + interval;
+        let mut unsaved: Option<Arc<Progress>> = None;
+        let mut running = true;
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.orders.changed(), if running => {
+                    running = changed.is_ok();
+                    // A runner that is gone without a last word was aborted; its lease runs out by itself.
+                    if !running && matches!(*self.orders.borrow(), Order::Hold(_)) {
+                        return Kept::Lost;
+                    }
+                }
+                () = sleep_until(due) => {}
+            }
+            let order = self.orders.borrow_and_update().clone();
+            let sent = Instant::now();
+            self.report_lateness(sent, due);
+            let written = match order {
+                Order::Release(last) => match self.store.release(&mut self.held, Some((*last).clone()), None).await {
+                    Ok(()) => return Kept::Released,
+                    Err(error) => Err(error),
+                },
+                Order::Hold(progress) => {
+                    unsaved = progress.or(unsaved);
+                    self.store.advance(&mut self.held, unsaved.as_deref()).await.map(drop)
+                }
+            };
+            match written {
+                Ok(()) => {
+                    renewed = sent;
+                    due = sent + interval;
+                    if unsaved.take().is_some() {
+                        self.observer.on(&Event::ProgressStored { shard: self.held.key().shard.clone() });
+                    }
+                }
+                Err(error) if error.kind().is_retryable() => {
+                    let (shard, kind) = (self.held.key().shard.clone(), error.kind());
+                    tracing::warn!(%shard, error = error.chain(), "the lease could not be renewed; trying again");
+                    self.observer.on(&Event::StoreFailed { shard, kind });
+                    let pause = error.retry_after().unwrap_or(interval / 8);
+                    due = (Instant::now() + pause).min(renewed + self.failover - margin);
+                }
+                Err(error) if error.kind() == ErrorKind::LeaseLost => return Kept::Lost,
+                Err(error) => return Kept::Failed(error),
+            }
+            if renewed.elapsed() + margin >= self.failover {
+                return Kept::Lost;
+            }
+        }
+    }
+
+    fn report_lateness(&self, sent: Instant, due: Instant) {
+        let late = sent.saturating_duration_since(due);
+        if late > self.failover / 10 {
+            self.observer.on(&Event::RenewalLate { shard: self.held.key().shard.clone(), late });
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The worker: which shards are mine, which may be read already, and when is the work done.
+
+mod attach;
+mod keeper;
+mod runner;
+mod shards;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::error::{Error, Result};
+use crate::feed::RingSize;
+use crate::lane::Counters;
+use crate::lease::{LeaseStore, WorkerId};
+use crate::observe::{Event, Observer};
+use crate::pipeline::Subscription;
+use crate::retry::RetryPolicy;
+use crate::selector::ChannelFrom;
+use crate::shard::ShardId;
+use crate::sink::SubscriptionName;
+use crate::source::{ShardEnd, StreamSource};
+
+use keeper::Kept;
+use runner::{Exit, Notice, Phase};
+use shards::Shards;
+
+/// What a worker works with.
+#[derive(Debug)]
+pub(crate) struct WorkerConfig {
+    pub(crate) me: WorkerId,
+    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) store: Arc<dyn LeaseStore>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    pub(crate) channel_from: ChannelFrom,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) idle: Duration,
+    pub(crate) commit_every: Duration,
+    pub(crate) failover: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) ring: RingSize,
+    /// For what the pipeline itself tries again: listing, opening, reading, the store.
+    pub(crate) retry: RetryPolicy,
+    pub(crate) seed: u64,
+    pub(crate) counters: BTreeMap<SubscriptionName, Arc<Counters>>,
+    pub(crate) records_read: Arc<AtomicU64>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) shards_finished: u64,
+    pub(crate) drain_timed_out: bool,
+    pub(crate) failure: Option<Error>,
+}
+
+/// The end of one of the two tasks of a held shard.
+#[derive(Debug)]
+enum Ended {
+    Runner(ShardId, Exit),
+    Keeper(ShardId, Kept),
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    config: Arc<WorkerConfig>,
+    shards: Shards,
+    tasks: JoinSet<Ended>,
+    phase: watch::Sender<Phase>,
+    notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
+    rng: fastrand::Rng,
+    /// Something happened after which leases are looked at again.
+    stale: bool,
+    done: Done,
+}
+
+impl Worker {
+    pub(crate) fn new(config: WorkerConfig) -> Self {
+        let config = Arc::new(config);
+        Self {
+            rng: fastrand::Rng::with_seed(config.seed),
+            shards: Shards::default(),
+            tasks: JoinSet::new(),
+            phase: watch::Sender::new(Phase::Running),
+            notices: mpsc::unbounded_channel(),
+            stale: true,
+            done: Done::default(),
+            config,
+        }
+    }
+
+    /// Works until `shutdown` is ready, the stream has ended, or the source or the store fails for good; then drains.
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Done {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            if self.stale {
+                let synced = tokio::select! {
+                    biased;
+                    () = &mut shutdown => break,
+                    synced = self.sync() => synced,
+                };
+                if let Err(error) = synced {
+                    self.fail(error);
+                }
+            }
+            if self.done.failure.is_some() || self.is_finished() {
+                break;
+            }
+            let recheck = self.shards.waits_for_lease().then_some(self.config.failover / 3);
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(notice) = self.notices.1.recv() => self.on_notice(notice).await,
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.on_ended(ended),
+                () = sleep(recheck.unwrap_or_default()), if recheck.is_some() => self.stale = true,
+            }
+        }
+        self.drain().await;
+        self.done
+    }
+
+    /// Nothing runs, and there is nothing left that could.
+    fn is_finished(&self) -> bool {
+        let all_halted = self.config.counters.values().all(|counters| counters.is_halted());
+        self.tasks.is_empty() && !self.stale && (all_halted || !self.shards.waits_for_lease())
+    }
+
+    /// Looks at the stream and the store, and takes every shard that is free and may be read. Passing faults are waited
+    /// out.
+    async fn sync(&mut self) -> Result<()> {
+        let mut failures = 0;
+        loop {
+            match self.try_sync().await {
+                Ok(()) => {
+                    self.stale = false;
+                    return Ok(());
+                }
+                Err(error) if error.kind().is_retryable() => {
+                    failures += 1;
+                    let wait = self.config.retry.wait(failures, &mut self.rng);
+                    tracing::warn!(
+                        error = error.chain(),
+                        ?wait,
+                        "the stream or the store did not answer; trying again"
+                    );
+                    sleep(wait.max(error.retry_after().unwrap_or_default())).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ended(shard, children) => {
+                self.shards.ended(&shard, &ShardEnd::new(children));
+                self.stale = true;
+            }
+            Notice::Finished(shard, subscription) => {
+                self.shards.finished(&shard, &subscription);
+                // Gates of shards that are held open without looking at the store; others have to be claimed first.
+                self.stale |= self.shards.open_gates(&subscription);
+            }
+        }
+    }
+
+    fn on_ended(&mut self, ended: Result<Ended, JoinError>) {
+        match ended {
+            Ok(Ended::Runner(shard, exit)) => match exit {
+                Exit::Finished => {
+                    self.done.shards_finished += 1;
+                    self.shards.exhausted(&shard);
+                    self.stale = true;
+                }
+                Exit::Drained { in_time } => self.done.drain_timed_out |= !in_time,
+                Exit::Failed(error) => self.fail(error),
+            },
+            Ok(Ended::Keeper(shard, kept)) => {
+                self.shards.let_go(&shard);
+                match kept {
+                    Kept::Released => {}
+                    Kept::Lost => self.stale = true,
+                    Kept::Failed(error) => self.fail(error),
+                }
+            }
+            // The keeper of a lost lease stops its runner; what becomes of the shard it says itself.
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => self.fail(Error::contract("a task of the pipeline panicked").because(error)),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.done.failure.get_or_insert(error);
+    }
+
+    /// Finishes what is in flight, stores and releases each shard as soon as it is drained.
+    async fn drain(&mut self) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        self.config.observer.on(&Event::Draining);
+        self.phase.send_replace(Phase::Draining);
+        let deadline = Instant::now() + self.config.drain;
+        if timeout_at(deadline, self.join_all()).await.is_err() {
+            self.done.drain_timed_out = true;
+            self.phase.send_replace(Phase::Stopping);
+            // What is left is writing the last progress; a store that does not answer in a failover time never will.
+            let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
+        }
+        self.tasks.shutdown().await;
+    }
+
+    async fn join_all(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.on_ended(ended);
+        }
+    }
+}

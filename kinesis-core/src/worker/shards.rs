@@ -1,0 +1,185 @@
+//! What a worker knows of its stream: the family of shards, who is how far, which shards it holds. Synchronous.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::attach::Place;
+use crate::lease::{Lease, SubscriptionRecord, WorkerId};
+use crate::lineage::{Lineage, Standing};
+use crate::shard::{Shard, ShardId};
+use crate::sink::SubscriptionName;
+use crate::source::ShardEnd;
+
+#[derive(Debug, Default)]
+pub(super) struct Shards {
+    lineage: Lineage,
+    closed: BTreeSet<ShardId>,
+    known: BTreeMap<ShardId, Shard>,
+    records: BTreeMap<SubscriptionName, SubscriptionRecord>,
+    rows: BTreeMap<ShardId, Lease>,
+    held: BTreeMap<ShardId, Held>,
+    /// What was finished since the rows were read.
+    finished: BTreeSet<(ShardId, SubscriptionName)>,
+    exhausted: BTreeSet<ShardId>,
+    /// Counters of rows that others hold, and since when they stand still on our clock.
+    watched: BTreeMap<ShardId, (u64, Instant)>,
+    /// Whether a listing is wanted: at the start, and when a shard has ended.
+    listed: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    gates: mpsc::UnboundedSender<SubscriptionName>,
+    gated: BTreeSet<SubscriptionName>,
+}
+
+impl Shards {
+    pub(super) fn wants_listing(&self) -> bool {
+        !self.listed
+    }
+
+    pub(super) fn list(&mut self, listing: &[Shard]) {
+        self.lineage.observe_listing(listing);
+        listing.iter().for_each(|shard| self.know(shard));
+        self.listed = true;
+    }
+
+    fn know(&mut self, shard: &Shard) {
+        if shard.closed {
+            self.closed.insert(shard.id.clone());
+        }
+        self.known.insert(shard.id.clone(), shard.clone());
+    }
+
+    /// Takes in the end of a shard. The listing is asked as well: a source may leave children out here.
+    pub(super) fn ended(&mut self, shard: &ShardId, end: &ShardEnd) {
+        self.lineage.observe_end(shard, end);
+        self.closed.insert(shard.clone());
+        end.children.iter().for_each(|child| self.know(child));
+        self.listed = false;
+    }
+
+    pub(super) fn records(&self) -> &BTreeMap<SubscriptionName, SubscriptionRecord> {
+        &self.records
+    }
+
+    pub(super) fn set_records(&mut self, records: BTreeMap<SubscriptionName, SubscriptionRecord>) {
+        self.records = records;
+    }
+
+    pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = Lease>) {
+        self.rows = rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect();
+    }
+
+    pub(super) fn row(&self, shard: &ShardId) -> Option<&Lease> {
+        self.rows.get(shard)
+    }
+
+    /// Where a subscription is on a shard, by `row` or by the row that was read last.
+    pub(super) fn place(&self, shard: &ShardId, subscription: &SubscriptionName, row: Option<&Lease>) -> Option<Place> {
+        if self.finished.contains(&(shard.clone(), subscription.clone())) {
+            return Some(Place::Finished);
+        }
+        let record = self.records.get(subscription)?;
+        Some(Place::of(record, shard, self.closed.contains(shard), row.or(self.rows.get(shard))))
+    }
+
+    fn standing(&self, shard: &ShardId, subscription: &SubscriptionName) -> Standing {
+        match self.place(shard, subscription, None) {
+            Some(Place::Finished) => Standing::Finished,
+            _ if !self.rows.contains_key(shard) => Standing::Missing,
+            Some(Place::Reading(_)) => Standing::Reading,
+            _ => Standing::Unread,
+        }
+    }
+
+    /// Whether a subscription is done with all parents of a shard.
+    pub(super) fn may_start(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
+        self.lineage.may_start(shard, |parent| self.standing(parent, subscription))
+    }
+
+    /// Shards that this worker could take: known, not held, not exhausted, and some of `subscriptions` may read them.
+    pub(super) fn wanted(&self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
+        let reads = |shard: &ShardId, name: &SubscriptionName| {
+            self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
+        };
+        self.lineage
+            .shards()
+            .filter(|shard| !self.held.contains_key(*shard) && !self.exhausted.contains(*shard))
+            .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
+            .filter_map(|shard| self.known.get(shard).cloned())
+            .collect()
+    }
+
+    /// Whether a row may be claimed: nobody holds it, or its holder's counter stood still for a failover time on our
+    /// own clock.
+    pub(super) fn is_claimable(&mut self, row: &Lease, me: &WorkerId, failover: Duration) -> bool {
+        let shard = &row.key.shard;
+        if row.owner.as_ref().is_none_or(|owner| owner == me) {
+            self.watched.remove(shard);
+            return true;
+        }
+        let now = Instant::now();
+        let (counter, since) = self.watched.entry(shard.clone()).or_insert((row.counter, now));
+        if *counter != row.counter {
+            (*counter, *since) = (row.counter, now);
+        }
+        let expired = since.elapsed() >= failover;
+        if expired {
+            self.watched.remove(shard);
+        }
+        expired
+    }
+
+    /// Whether some shard is held by somebody else who may be gone.
+    pub(super) fn waits_for_lease(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// Someone was faster: what is known of the row is old.
+    pub(super) fn lost_race(&mut self, row: &Lease) {
+        self.watched.insert(row.key.shard.clone(), (row.counter, Instant::now()));
+    }
+
+    pub(super) fn hold(
+        &mut self,
+        shard: &ShardId,
+        gates: mpsc::UnboundedSender<SubscriptionName>,
+        gated: BTreeSet<SubscriptionName>,
+    ) {
+        self.held.insert(shard.clone(), Held { gates, gated });
+    }
+
+    pub(super) fn let_go(&mut self, shard: &ShardId) {
+        self.held.remove(shard);
+    }
+
+    pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {
+        self.finished.insert((shard.clone(), subscription.clone()));
+    }
+
+    pub(super) fn exhausted(&mut self, shard: &ShardId) {
+        self.exhausted.insert(shard.clone());
+    }
+
+    /// Lets a subscription into the shards held whose parents it has finished now; says whether there may be others.
+    pub(super) fn open_gates(&mut self, subscription: &SubscriptionName) -> bool {
+        let opens: Vec<ShardId> = self
+            .held
+            .iter()
+            .filter(|(shard, held)| held.gated.contains(subscription) && self.may_start(shard, subscription))
+            .map(|(shard, _)| shard.clone())
+            .collect();
+        for shard in opens {
+            if let Some(held) = self.held.get_mut(&shard) {
+                held.gated.remove(subscription);
+                // A runner that is gone needs no gate.
+                let _ = held.gates.send(subscription.clone());
+            }
+        }
+        self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !self.exhausted.contains(shard))
+    }
+}

@@ -1,0 +1,52 @@
+//! Refusals, with the codes of the service.
+
+use std::borrow::Cow;
+
+use kinesis_core::ErrorKind;
+use serde_json::json;
+
+/// What the service answers instead of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: Cow<'static, str>,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+
+    pub(super) fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new("InvalidArgumentException", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new("ResourceNotFoundException", message)
+    }
+
+    /// The HTTP status: 400 but for the service's own faults.
+    pub(super) fn status(&self) -> u16 {
+        match &*self.code {
+            "InternalFailure" | "InternalFailureException" | "InternalServerError" => 500,
+            "ServiceUnavailable" | "ServiceUnavailableException" => 503,
+            _ => 400,
+        }
+    }
+
+    pub(super) fn body(&self) -> Vec<u8> {
+        json!({ "__type": self.code, "message": self.message }).to_string().into_bytes()
+    }
+}
+
+impl From<kinesis_core::Error> for Refusal {
+    fn from(error: kinesis_core::Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::NotFound => "ResourceNotFoundException",
+            ErrorKind::Throttled { .. } => "ProvisionedThroughputExceededException",
+            ErrorKind::Invalid => "InvalidArgumentException",
+            _ => "InternalFailure",
+        };
+        Self::new(code, error.to_string())
+    }
+}
