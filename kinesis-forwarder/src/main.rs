@@ -1,2 +1,55 @@
-//! x
-fn main() {}
+//! The program: reads the command line, runs what it asks for, and turns the result into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use kinesis_core::{Error, Result};
+use kinesis_forwarder::cli::{Cli, Command};
+use kinesis_forwarder::output::{note, say};
+use kinesis_forwarder::run::UNUSABLE;
+use kinesis_forwarder::{demo, listen, run};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    start(cli).unwrap_or_else(|error| {
+        note(&format!("error: {}", error.chain()));
+        ExitCode::from(UNUSABLE)
+    })
+}
+
+fn start(cli: Cli) -> Result<ExitCode> {
+    let no_runtime = |error| Error::permanent("cannot start the runtime").because(error);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Listen(args) => listen::listen(args).await,
+            Command::Run(args) => run::run(args).await,
+            Command::Demo(args) => demo::demo(args).await,
+        }
+    });
+    // What still runs is nobody's any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// A wrong value is told in one line; what is missing or asked for, in clap's own words.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::ValueValidation => note(text.lines().next().unwrap_or_default()),
+        _ => note(text.trim_end()),
+    }
+    ExitCode::from(UNUSABLE)
+}
