@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::rig::{Rig, same};
+use super::rig::Rig;
+use super::tail::same;
 use crate::conformance::check::{Broken, Kept, checks, ensure};
 use crate::error::ErrorKind;
 use crate::shard::{ShardId, StartPosition};
