@@ -1,15 +1,15 @@
 //! HTTP push to one subscriber, and the receiver that turns the requests back into callbacks.
 //!
 //! [`HttpSink`] posts records to a URL, one request each. [`Receiver`] stands at that URL: it answers success only
-//! after the callback of the record's channel succeeded. Between them travels a small JSON document:
+//! after the callback of the record's channel succeeded. Between them travels a small JSON document, in one line:
 //!
 //! ```text
 //! POST /events HTTP/1.1
 //! content-type: application/json
 //! webhook-id: shardId-000000000000:49569625073747986051284015760176917265900404709609439234
 //!
-//! {"channel":"member-registered","sequenceNumber":"4956962507374798605128401576017691726590040470960943
-//! 9234","data":"we are streaming events","approximateArrivalTimestamp":1485507652.516}
+//! {"channel":"member-registered","sequenceNumber":"49569625073747986051284015760176917265900404709609439234",
+//!  "data":"we are streaming events","approximateArrivalTimestamp":1485507652.516}
 //! ```
 //!
 //! `data` is the payload as text; a payload that is not UTF-8 travels as base64, marked by `"encoding":"base64"`. The

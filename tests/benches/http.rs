@@ -56,12 +56,12 @@ async fn main() {
     println!("goal http: {ratio:.2} (wants >= {GOAL}): {}", if ratio >= GOAL { "ok" } else { "short" });
 }
 
-/// One record of about 200 bytes of JSON, which makes a body of about 400.
+/// One record of a little JSON, which makes a body of about 300 bytes.
 fn delivery(nth: usize) -> Delivery {
     let number: SequenceNumber =
         "49569625073747986051284015760176917265900404709609439234".parse().expect("digits are a sequence number");
     let data = format!(
-        r#"{{"member":{nth},"name":"a name of usual length","email":"somebody@example.test","registered":true}}"#
+        r#"{{"member":{nth},"name":"a name of usual length","email":"somebody@example.test","plan":"yearly","registered":true}}"#
     );
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_485_507_652_516);
     let record = Record::new(number.plus(nth as u64), "member-registered", data).with_arrived_at(at);

@@ -151,7 +151,10 @@ impl HttpSinkBuilder {
             (Some(client), None) => client,
             (None, connect_timeout) => {
                 let client = Client::builder().max_idle_per_host(concurrency.get());
-                connect_timeout.into_iter().fold(client, |client, timeout| client.connect_timeout(timeout)).build()
+                match connect_timeout {
+                    Some(timeout) => client.connect_timeout(timeout).build(),
+                    None => client.build(),
+                }
             }
         };
         let mut headers = self.headers;

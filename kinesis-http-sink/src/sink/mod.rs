@@ -74,7 +74,6 @@ impl HttpSink {
     }
 
     /// A sink for `url` to configure.
-    #[must_use]
     pub fn builder(url: &str) -> HttpSinkBuilder {
         HttpSinkBuilder::new(url)
     }
@@ -94,7 +93,7 @@ impl HttpSink {
 
     /// One request and the whole of its reply.
     async fn exchange(&self, entry: &Entry<'_>) -> Result<Reply, Failure> {
-        let id = id_value(&entry.id());
+        let id = id_value(entry.id());
         let answer = self.client.send(|| self.request(entry, id.clone())).await.map_err(Failure::Exchange)?;
         let (head, body) = answer.into_parts();
         let said = reply::drain(body, self.reply_cap).await.map_err(Failure::Body)?;
@@ -221,14 +220,14 @@ fn by_key(delivery: &Delivery) -> Vec<Vec<(usize, Entry<'_>)>> {
 
 /// The header value of a record's id. An id is plain text unless a source names its shards oddly; what a header cannot
 /// carry is percent-encoded then, so that different ids stay different.
-fn id_value(id: &str) -> HeaderValue {
+fn id_value(id: String) -> HeaderValue {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
-    let encoded = if id.bytes().all(plain) {
-        id.to_owned()
+    let id = if id.bytes().all(plain) {
+        id
     } else {
         id.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
     };
-    HeaderValue::from_maybe_shared(Bytes::from(encoded)).expect("visible ASCII is a header value")
+    HeaderValue::from_maybe_shared(Bytes::from(id)).expect("visible ASCII is a header value")
 }
 
 #[cfg(test)]
@@ -237,7 +236,7 @@ mod tests {
 
     #[test]
     fn ids_that_no_header_can_carry_are_percent_encoded() {
-        assert_eq!(id_value("shardId-000000000000:495"), "shardId-000000000000:495");
-        assert_eq!(id_value("a b\n%ü:1"), "a%20b%0A%25%C3%BC:1");
+        assert_eq!(id_value("shardId-000000000000:495".to_owned()), "shardId-000000000000:495");
+        assert_eq!(id_value("a b\n%ü:1".to_owned()), "a%20b%0A%25%C3%BC:1");
     }
 }
