@@ -1,5 +1,6 @@
 //! The program: reads the command line, runs what it asks for, and turns the result into an exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,12 +18,23 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log(&cli.command);
     start(cli).unwrap_or_else(|error| {
         note(&format!("error: {}", error.chain()));
         ExitCode::from(UNUSABLE)
     })
+}
+
+/// Logs to standard error what RUST_LOG asks for, and warnings by default.
+fn log(command: &Command) {
+    let default = match command {
+        // A subscriber of the demo refuses on purpose, and says so itself.
+        Command::Demo(_) => LevelFilter::ERROR,
+        Command::Listen(_) | Command::Run(_) => LevelFilter::WARN,
+    };
+    let filter = EnvFilter::builder().with_default_directive(default.into()).from_env_lossy();
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
 }
 
 fn start(cli: Cli) -> Result<ExitCode> {
