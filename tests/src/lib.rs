@@ -1,3 +1,8 @@
 //! What the stories and benches share.
 
 pub mod measure;
+
+/// The README's Rust, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

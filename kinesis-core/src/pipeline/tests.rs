@@ -256,6 +256,18 @@ async fn a_subscription_that_halts_stops_alone() {
     assert_eq!(goes.delivered().len(), 4);
 }
 
+/// A subscription that halted on one shard used to go on with the others, and the run never ended.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_halts_stops_on_every_shard() {
+    let log = Log::of("b1");
+    log.shard(Shard::new("1"), "a1 a2");
+    let collect = Collect::default();
+    let rejecting = collect.sink(|text, _| if text == "b1" { Outcome::rejected("never") } else { Outcome::Delivered });
+    let pipeline = Pipeline::builder("app", log).subscribe(from_start("x", rejecting)).build().unwrap();
+    let summary = pipeline.run_until(tokio::time::sleep(Duration::from_secs(3600))).await.unwrap();
+    assert_eq!(summary.subscriptions["x"].halted.as_deref(), Some("never"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_finishes_what_is_in_flight_and_says_when_it_could_not() {
     let start = Instant::now();

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::keeper::Order;
+use crate::deliver::Report;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, FeedConfig, Read, Ring};
 use crate::lane::{Lane, LaneReport, State};
@@ -33,6 +34,15 @@ pub(super) enum Phase {
     Stopping,
 }
 
+/// What the worker tells the runner of a shard.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// The subscription has finished the shard's parents: it may start.
+    Open(SubscriptionName),
+    /// The subscription halted on another shard: it stops here too.
+    Halt(SubscriptionName),
+}
+
 /// What the worker has to know while a shard runs.
 #[derive(Debug)]
 pub(super) enum Notice {
@@ -40,6 +50,8 @@ pub(super) enum Notice {
     Ended(ShardId, Vec<Shard>),
     /// A subscription is done with the shard.
     Finished(ShardId, SubscriptionName),
+    /// A subscription may not pass over a record.
+    Halted(SubscriptionName),
 }
 
 /// How running a shard ended.
@@ -59,8 +71,7 @@ pub(super) struct Runner {
     pub(super) feed: FeedConfig,
     pub(super) lanes: Vec<Lane>,
     pub(super) reports: mpsc::UnboundedReceiver<LaneReport>,
-    /// Subscriptions that have finished the parents meanwhile.
-    pub(super) gates: mpsc::UnboundedReceiver<SubscriptionName>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
     pub(super) orders: watch::Sender<Order>,
@@ -124,7 +135,7 @@ impl Runner {
             tokio::select! {
                 biased;
                 _ = self.phase.changed() => {}
-                Some(subscription) = self.gates.recv() => self.open_gate(&subscription, &mut round),
+                Some(command) = self.commands.recv() => self.obey(&command, &mut round),
                 _ = self.reports.recv_many(&mut reports, REPORTS) => {
                     self.take_reports(&mut reports, &mut round);
                 }
@@ -189,10 +200,14 @@ impl Runner {
         None
     }
 
-    fn open_gate(&mut self, subscription: &SubscriptionName, round: &mut Round) {
+    fn obey(&mut self, command: &Command, round: &mut Round) {
+        let (Command::Open(subscription) | Command::Halt(subscription)) = command;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             if lane.subscription().name == *subscription {
-                lane.open();
+                match command {
+                    Command::Open(_) => lane.open(),
+                    Command::Halt(_) => lane.halt(),
+                }
                 round.touched.push(index);
             }
         }
@@ -201,6 +216,10 @@ impl Runner {
     fn take_reports(&mut self, reports: &mut Vec<LaneReport>, round: &mut Round) {
         let now = Instant::now();
         for (lane, run, report) in reports.drain(..) {
+            if matches!(report, Report::Halted(_)) {
+                // A worker that is gone needs no notice.
+                let _ = self.notices.send(Notice::Halted(self.lanes[lane].subscription().name.clone()));
+            }
             self.lanes[lane].on_report(run, report, now);
             if round.touched.last() != Some(&lane) {
                 round.touched.push(lane);

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::Id;
 use tokio::time::Instant;
 
 use super::attach::Place;
+use super::runner::Command;
 use crate::lease::{Lease, SubscriptionRecord, WorkerId};
 use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
@@ -30,10 +32,13 @@ pub(super) struct Shards {
     listed: bool,
 }
 
+/// A shard at work, by two tasks: its runner and its keeper.
 #[derive(Debug)]
-struct Held {
-    gates: mpsc::UnboundedSender<SubscriptionName>,
-    gated: BTreeSet<SubscriptionName>,
+pub(super) struct Held {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    /// Subscriptions that have not finished its parents.
+    pub(super) gated: BTreeSet<SubscriptionName>,
+    pub(super) tasks: Vec<Id>,
 }
 
 impl Shards {
@@ -144,17 +149,24 @@ impl Shards {
         self.watched.insert(row.key.shard.clone(), (row.counter, Instant::now()));
     }
 
-    pub(super) fn hold(
-        &mut self,
-        shard: &ShardId,
-        gates: mpsc::UnboundedSender<SubscriptionName>,
-        gated: BTreeSet<SubscriptionName>,
-    ) {
-        self.held.insert(shard.clone(), Held { gates, gated });
+    pub(super) fn hold(&mut self, shard: &ShardId, held: Held) {
+        self.held.insert(shard.clone(), held);
     }
 
-    pub(super) fn let_go(&mut self, shard: &ShardId) {
-        self.held.remove(shard);
+    /// Takes in that a task ended. The shard is let go when both of its tasks have: until then it must not start anew.
+    pub(super) fn task_ended(&mut self, task: Id) {
+        self.held.retain(|_, held| {
+            held.tasks.retain(|id| *id != task);
+            !held.tasks.is_empty()
+        });
+    }
+
+    /// Stops a subscription on every shard held.
+    pub(super) fn halt(&self, subscription: &SubscriptionName) {
+        for held in self.held.values() {
+            // A runner that is gone needs no command.
+            let _ = held.commands.send(Command::Halt(subscription.clone()));
+        }
     }
 
     pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {
@@ -176,8 +188,8 @@ impl Shards {
         for shard in opens {
             if let Some(held) = self.held.get_mut(&shard) {
                 held.gated.remove(subscription);
-                // A runner that is gone needs no gate.
-                let _ = held.gates.send(subscription.clone());
+                // A runner that is gone needs no command.
+                let _ = held.commands.send(Command::Open(subscription.clone()));
             }
         }
         self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !self.exhausted.contains(shard))

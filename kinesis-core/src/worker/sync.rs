@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
 use super::runner::Runner;
+use super::shards::Held;
 use super::{Ended, Worker};
 use crate::deliver::Terms;
 use crate::error::{Error, Result};
@@ -105,7 +106,7 @@ impl Worker {
             }));
         }
         let from = feed_start(&lanes, &shard)?;
-        let (gate, gates) = mpsc::unbounded_channel();
+        let (commands, commanded) = mpsc::unbounded_channel();
         let (order, orders) = watch::channel(Order::Hold(None));
         let runner = Runner {
             shard: shard.clone(),
@@ -121,7 +122,7 @@ impl Worker {
             },
             lanes,
             reports,
-            gates,
+            commands: commanded,
             phase: self.phase.subscribe(),
             notices: self.notices.0.clone(),
             orders: order,
@@ -137,12 +138,11 @@ impl Worker {
             held,
             failover: config.failover,
             orders,
-            runner,
+            runner: runner.clone(),
             observer: Arc::clone(&config.observer),
         };
-        let of_keeper = shard.clone();
-        self.tasks.spawn(async move { Ended::Keeper(of_keeper, keeper.run().await) });
-        self.shards.hold(&shard, gate, gated);
+        let keeper = self.tasks.spawn(async move { Ended::Keeper(keeper.run().await) });
+        self.shards.hold(&shard, Held { commands, gated, tasks: vec![runner.id(), keeper.id()] });
         Ok(())
     }
 
