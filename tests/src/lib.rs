@@ -1,1 +1,3 @@
-//! x
+//! What the stories and benches share.
+
+pub mod measure;

@@ -1,0 +1,92 @@
+//! Measuring for the benches: processor time of this process, medians over interleaved rounds, and the goal's line.
+
+use std::fmt;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// What one round took.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// By the wall.
+    pub wall: Duration,
+    /// On the processors, by all threads of this process.
+    pub cpu: Duration,
+}
+
+/// Runs `work` and measures it.
+#[allow(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub async fn round<T>(work: impl Future<Output = T>) -> Round {
+    let (started, cpu) = (Instant::now(), cpu_time());
+    std::hint::black_box(work.await);
+    Round { wall: started.elapsed(), cpu: cpu_time().saturating_sub(cpu) }
+}
+
+/// The processor time of this process so far, user and system, in nanoseconds resolution where the kernel keeps it.
+///
+/// # Panics
+///
+/// Where there is no `/proc`: the benches run on Linux.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("benches need Linux's /proc");
+    let nanos = tasks.flatten().filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// Rounds of one kind, each over the same number of units.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// How many units (records, requests) one round handled.
+    pub units: usize,
+    rounds: Vec<Round>,
+}
+
+impl Rounds {
+    /// No rounds yet.
+    #[must_use]
+    pub const fn of(units: usize) -> Self {
+        Self { units, rounds: Vec::new() }
+    }
+
+    /// Adds a round.
+    pub fn push(&mut self, round: Round) {
+        self.rounds.push(round);
+    }
+
+    /// Units a second, of the median round.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.units as f64 / self.median(|round| round.wall).as_secs_f64()
+    }
+
+    /// Processor microseconds a unit, of the median round.
+    #[must_use]
+    pub fn cpu_micros(&self) -> f64 {
+        self.median(|round| round.cpu).as_secs_f64() * 1e6 / self.units as f64
+    }
+
+    fn median(&self, of: impl Fn(&Round) -> Duration) -> Duration {
+        let mut values: Vec<Duration> = self.rounds.iter().map(of).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    }
+}
+
+impl fmt::Display for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>12.0} a second, {:>7.3} µs CPU each", self.rate(), self.cpu_micros())
+    }
+}
+
+/// Prints the line that says whether a goal of at least `bound` is met.
+pub fn goal_at_least(name: &str, value: f64, bound: f64) {
+    println!("goal {name}: {value:.3} (wants >= {bound}): {}", if value >= bound { "ok" } else { "short" });
+}
+
+/// Prints the line that says whether a goal of at most `bound` is met.
+pub fn goal_at_most(name: &str, value: f64, bound: f64) {
+    println!("goal {name}: {value:.3} (wants <= {bound}): {}", if value <= bound { "ok" } else { "short" });
+}
