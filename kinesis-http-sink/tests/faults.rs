@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kinesis_core::{ErrorKind, Outcome, Sink};
 use kinesis_http_sink::{Client, HttpSink};
