@@ -64,7 +64,7 @@ pub async fn run(args: Run) -> Result<ExitCode> {
 
     let complete = match &result {
         Ok(summary) => {
-            say(&report(summary, &source, &unclaimed));
+            say(&report(summary, &progress, &source, &unclaimed));
             is_complete(summary) && source.is_exhausted()
         }
         Err(error) => {
@@ -190,8 +190,12 @@ fn is_complete(summary: &Summary) -> bool {
 }
 
 /// What is said at the end.
-fn report(summary: &Summary, source: &InputSource, unclaimed: &Unclaimed) -> String {
-    let mut text = format!("{}{} records read\n", table(summary), count(summary.records_read));
+fn report(summary: &Summary, progress: &Progress, source: &InputSource, unclaimed: &Unclaimed) -> String {
+    let mut text = table(summary);
+    for (subscription, reason) in progress.reasons() {
+        text.push_str(&format!("{subscription} did not take every record, at first because: {reason}\n"));
+    }
+    text.push_str(&format!("{} records read\n", count(summary.records_read)));
     if unclaimed.records.load(Atomic::Relaxed) > 0 {
         text.push_str(&format!("{unclaimed}\n"));
     }
