@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// The cursor now. `tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
-    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Cursor {
+    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>, stays: bool) -> Cursor {
         let mark = self.watermark.mark();
         while self.marks.front().is_some_and(|marks| marks.end() < mark) {
             self.marks.pop_front();

@@ -15,11 +15,13 @@ use crate::{
 };
 use crate::{MemoryLeaseStore, channel_sink};
 
+type Shards = BTreeMap<ShardId, (Shard, Vec<Record>)>;
+
 /// A log in memory, shards made by hand.
 #[derive(Debug, Clone)]
 struct Log {
     stream: StreamId,
-    shards: Arc<Mutex<BTreeMap<ShardId, (Shard, Vec<Record>)>>>,
+    shards: Arc<Mutex<Shards>>,
     /// An error that every further read gets, once the records are through.
     fails: Option<ErrorKind>,
 }
