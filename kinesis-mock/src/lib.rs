@@ -4,10 +4,19 @@
 //! with the feature `wire` the real AWS SDK talks to it through `http_client`, without a socket. Its time is
 //! tokio's clock, so that a paused runtime lives through a day of polling in milliseconds.
 
+pub mod broken;
+mod faulty;
+#[cfg(feature = "conformance")]
+mod harness;
+mod recording;
 mod stream;
 #[cfg(feature = "wire")]
 mod wire;
 
+pub use faulty::{Call, Fault, Faults, Faulty, Injected, Odds};
+#[cfg(feature = "conformance")]
+pub use harness::MemoryHarness;
+pub use recording::{RecordingObserver, RecordingSink};
 pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits};
 #[cfg(feature = "wire")]
 pub use wire::{Answer, WireClient, http_client};

@@ -1,0 +1,139 @@
+//! The suites over what this crate and the core keep in memory, bare and wrapped.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kinesis_core::conformance::{self, leases, sink, source};
+use kinesis_core::{LeaseStore, MemoryLeaseStore, Sink, StreamSource};
+use kinesis_mock::{Call, Fault, Faults, Faulty, MemoryHarness, MemoryStream, Odds, RecordingSink};
+
+fn stream() -> MemoryStream {
+    MemoryStream::new("conformance", 4)
+}
+
+/// Faults that a check cannot tell from a stream that is slow to show what was put.
+fn passing() -> Odds {
+    Odds { throttle: 0.05, fail: 0.05, short: 0.1, empty: 0.05, drop_reply: 0.05, ..Odds::none() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_stream_conforms_as_a_value_and_behind_pointers() {
+    conformance::source(async || {
+        let stream = stream();
+        MemoryHarness::new(stream.clone(), stream)
+    })
+    .await;
+    conformance::source(async || {
+        let stream = stream();
+        MemoryHarness::new(stream.clone(), Box::new(stream) as Box<dyn StreamSource>)
+    })
+    .await;
+    conformance::source(async || {
+        let stream = stream();
+        MemoryHarness::new(stream.clone(), Arc::new(stream) as Arc<dyn StreamSource>)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_stream_that_parks_conforms() {
+    let report = conformance::source_report(async || {
+        let stream = MemoryStream::builder("conformance").shards(4).parks(true).build();
+        MemoryHarness::new(stream.clone(), stream)
+    })
+    .await;
+    report.assert_kept();
+    assert_eq!(report.skipped(), ["E1", "E2", "E3", "T1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrapper_without_faults_conforms_and_no_check_is_skipped() {
+    let report = conformance::source_report(async || {
+        let (stream, faults) = (stream(), Faults::none());
+        MemoryHarness::new(stream.clone(), Faulty::new(stream, faults.clone())).with_faults(faults)
+    })
+    .await;
+    report.assert_kept();
+    assert_eq!(report.skipped(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_that_the_contract_allows_break_no_rule() {
+    for seed in 0..10 {
+        conformance::source(async || {
+            let stream = stream();
+            MemoryHarness::new(stream.clone(), Faulty::new(stream, Faults::seeded(seed, passing())))
+                .with_caps(source::Caps::none().with_reshard().with_trim().with_refuses_trimmed())
+        })
+        .await;
+    }
+}
+
+/// A recording sink, bare or wrapped. What it keeps is kept by the harness, so a restart loses nothing.
+struct Recording {
+    behind: RecordingSink,
+    sink: Arc<dyn Sink>,
+    faults: Option<Faults>,
+}
+
+#[async_trait]
+impl sink::Harness for Recording {
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.sink)
+    }
+    fn caps(&self) -> sink::Caps {
+        let caps = sink::Caps::none().with_restart();
+        if self.faults.is_some() { caps.with_faults() } else { caps }
+    }
+    async fn arrived(&self) -> Vec<Bytes> {
+        self.behind.records().into_iter().map(|record| record.data).collect()
+    }
+    async fn restart(&self) {}
+    async fn refuse(&self) {
+        self.faults.as_ref().expect("declared with faults only").next(Call::Deliver, Fault::Fail);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_sink_conforms() {
+    conformance::sink(async || {
+        let behind = RecordingSink::new();
+        Recording { sink: Arc::new(behind.clone()), behind, faults: None }
+    })
+    .await;
+    conformance::sink(async || {
+        let (behind, faults) = (RecordingSink::new(), Faults::none());
+        Recording { sink: Arc::new(Faulty::new(behind.clone(), faults.clone())), behind, faults: Some(faults) }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_with_faults_that_the_contract_allows_conforms() {
+    for seed in 0..20 {
+        let odds = Odds { fail: 0.0, drop_reply: 0.0, ..Odds::even(0.1) };
+        conformance::sink(async || {
+            let behind = RecordingSink::new();
+            let sink = Faulty::new(behind.clone(), Faults::seeded(seed, odds));
+            Recording { sink: Arc::new(sink), behind, faults: None }
+        })
+        .await;
+    }
+}
+
+struct Store(Arc<dyn LeaseStore>);
+
+#[async_trait]
+impl leases::Harness for Store {
+    fn store(&self) -> Arc<dyn LeaseStore> {
+        Arc::clone(&self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_in_memory_conform_bare_and_wrapped() {
+    conformance::leases(async || Store(Arc::new(MemoryLeaseStore::new()))).await;
+    conformance::leases(async || Store(Arc::new(Box::new(MemoryLeaseStore::new()) as Box<dyn LeaseStore>))).await;
+    conformance::leases(async || Store(Arc::new(Faulty::new(MemoryLeaseStore::new(), Faults::none())))).await;
+}
