@@ -1,3 +1,4 @@
 //! What the stories and benches share.
 
 pub mod measure;
+pub mod simulation;
