@@ -1,1 +1,29 @@
-//! x
+//! Amazon Kinesis as a source: shards are listed and polled with the plain AWS SDK.
+//!
+//! [`KinesisSource`] is a [`StreamSource`](kinesis_core::StreamSource). It neither paces nor repeats its calls: the
+//! feed does the one, [`ErrorKind`](kinesis_core::ErrorKind) tells the pipeline about the other.
+//!
+//! ```no_run
+//! # async fn run() -> kinesis_core::Result<()> {
+//! use kinesis_aws::KinesisSource;
+//! use kinesis_core::StreamSource;
+//!
+//! let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+//! let source = KinesisSource::connect(&config, "orders").await?;
+//! for shard in source.list_shards().await? {
+//!     println!("{}", shard.id);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod classify;
+mod client;
+mod convert;
+mod reader;
+mod served_at;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use source::KinesisSource;

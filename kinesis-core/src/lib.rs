@@ -64,8 +64,8 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod demand;
 mod deliver;
+pub mod demand;
 mod error;
 mod feed;
 mod lane;

@@ -109,6 +109,11 @@ impl Lineage {
         self.nodes.iter().filter(|(_, node)| node.state != State::Gone).map(|(shard, _)| shard)
     }
 
+    /// The known shards that no listing has named yet. A new listing may tell more about them and their parents.
+    pub fn announced(&self) -> impl Iterator<Item = &ShardId> {
+        self.shards().filter(|shard| self.is(shard, State::Announced))
+    }
+
     /// Whether the shard is known: announced or listed, and still within retention.
     #[must_use]
     pub fn contains(&self, shard: &ShardId) -> bool {
@@ -165,12 +170,6 @@ impl Lineage {
     pub fn is_beyond_retention(&self, shard: &ShardId) -> bool {
         self.is(shard, State::Gone)
             || !self.nodes.contains_key(shard) && self.children(shard).any(|child| self.is(child, State::Listed))
-    }
-
-    /// Whether a listing is wanted: some shard was announced that no listing has named yet.
-    #[must_use]
-    pub fn lags(&self) -> bool {
-        self.nodes.values().any(|node| node.state == State::Announced)
     }
 
     /// Whether a subscription of this standing is done with all parents of `shard`.

@@ -36,17 +36,22 @@ impl ChannelFrom {
         Self::Function(Arc::new(f))
     }
 
-    /// One channel a record, or `None` when the partition key is every record's channel.
-    pub(crate) fn channels_of(&self, records: &[Record]) -> Option<Vec<Channel>> {
-        let of = |record: &Record| match self {
+    /// What `record` is about.
+    #[must_use]
+    pub fn channel_of(&self, record: &Record) -> Channel {
+        let found = match self {
             Self::PartitionKey => None,
             Self::JsonField(name) => json_field(&record.data, name),
             Self::Function(f) => f(record),
         };
-        let or_key = |record: &Record| of(record).unwrap_or_else(|| Channel::from(&*record.partition_key));
+        found.unwrap_or_else(|| Channel::from(&*record.partition_key))
+    }
+
+    /// One channel a record, or `None` when the partition key is every record's channel.
+    pub(crate) fn channels_of(&self, records: &[Record]) -> Option<Vec<Channel>> {
         match self {
             Self::PartitionKey => None,
-            _ => Some(records.iter().map(or_key).collect()),
+            _ => Some(records.iter().map(|record| self.channel_of(record)).collect()),
         }
     }
 }

@@ -1,2 +1,67 @@
-//! x
-fn main() {}
+//! The program: reads the command line, runs what it asks for, and turns the result into an exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use kinesis_core::{Error, Result};
+use kinesis_forwarder::cli::{Cli, Command};
+use kinesis_forwarder::output::{note, say};
+use kinesis_forwarder::run::UNUSABLE;
+use kinesis_forwarder::{demo, listen, run};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    log(&cli.command);
+    start(cli).unwrap_or_else(|error| {
+        note(&format!("error: {}", error.chain()));
+        ExitCode::from(UNUSABLE)
+    })
+}
+
+/// Logs to standard error what RUST_LOG asks for, and warnings by default.
+fn log(command: &Command) {
+    let default = match command {
+        // A subscriber of the demo refuses on purpose, and says so itself.
+        Command::Demo(_) => LevelFilter::ERROR,
+        Command::Listen(_) | Command::Run(_) => LevelFilter::WARN,
+    };
+    let filter = EnvFilter::builder().with_default_directive(default.into()).from_env_lossy();
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
+}
+
+fn start(cli: Cli) -> Result<ExitCode> {
+    let no_runtime = |error| Error::permanent("cannot start the runtime").because(error);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Listen(args) => listen::listen(args).await,
+            Command::Run(args) => run::run(args).await,
+            Command::Demo(args) => demo::demo(args).await,
+        }
+    });
+    // What still runs is nobody's any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// A wrong value is told in one line; what is missing or asked for, in clap's own words.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::ValueValidation => note(text.lines().next().unwrap_or_default()),
+        _ => note(text.trim_end()),
+    }
+    ExitCode::from(UNUSABLE)
+}

@@ -1,12 +1,19 @@
 //! The suites over what this crate and the core keep in memory, bare and wrapped.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use kinesis_core::conformance::{self, leases, sink, source};
-use kinesis_core::{LeaseStore, MemoryLeaseStore, Sink, StreamSource};
+use kinesis_core::{
+    Batch, Error, LeaseStore, MemoryLeaseStore, Record, Result, SequenceNumber, Shard, ShardId, ShardReader, Sink,
+    SourceCaps, StartPosition, StreamId, StreamSource,
+};
 use kinesis_mock::{Call, Fault, Faults, Faulty, MemoryHarness, MemoryStream, Odds, RecordingSink};
+use tokio::sync::Notify;
 
 fn stream() -> MemoryStream {
     MemoryStream::new("conformance", 4)
@@ -68,6 +75,83 @@ async fn faults_that_the_contract_allows_break_no_rule() {
         })
         .await;
     }
+}
+
+/// A pipe: records pass once, to whoever reads, and a read waits for them.
+#[derive(Debug, Clone)]
+struct Pipe {
+    id: StreamId,
+    queue: Arc<Mutex<VecDeque<Record>>>,
+    more: Arc<Notify>,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        Self { id: StreamId::new("pipe"), queue: Arc::default(), more: Arc::default() }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Record>> {
+        self.queue.lock().expect("no holder panics")
+    }
+}
+
+#[async_trait]
+impl StreamSource for Pipe {
+    fn stream(&self) -> &StreamId {
+        &self.id
+    }
+    fn caps(&self) -> SourceCaps {
+        SourceCaps::pipe()
+    }
+    async fn list_shards(&self) -> Result<Vec<Shard>> {
+        Ok(vec![Shard::new("pipe")])
+    }
+    async fn open_shard(&self, shard: &ShardId, _: StartPosition) -> Result<Box<dyn ShardReader>> {
+        if *shard != "pipe" {
+            return Err(Error::not_found("the only shard is \"pipe\"").on_shard(shard));
+        }
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl ShardReader for Pipe {
+    async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
+        loop {
+            let more = self.more.notified();
+            {
+                let mut queue = self.queue();
+                let count = queue.len().min(max.get());
+                if count > 0 {
+                    return Ok(Batch::new(queue.drain(..count).collect()));
+                }
+            }
+            more.await;
+        }
+    }
+}
+
+struct Piped(Pipe, AtomicU64);
+
+#[async_trait]
+impl source::Harness for Piped {
+    fn source(&self) -> Arc<dyn StreamSource> {
+        Arc::new(self.0.clone())
+    }
+    async fn put(&self, key: &str, data: Bytes) -> (ShardId, SequenceNumber) {
+        let number = SequenceNumber::from(self.1.fetch_add(1, Relaxed));
+        self.0.queue().push_back(Record::new(number, key, data));
+        self.0.more.notify_waiters();
+        ("pipe".into(), number)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipe_conforms_in_all_that_applies_to_it() {
+    let report = conformance::source_report(async || Piped(Pipe::new(), AtomicU64::new(0))).await;
+    report.assert_kept();
+    let replaying = ["O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O11", "O12", "R4", "R11", "C4", "X1", "X4", "X5"];
+    assert!(replaying.iter().all(|id| report.skipped().contains(id)), "{:?}", report.skipped());
 }
 
 /// A recording sink, bare or wrapped. What it keeps is kept by the harness, so a restart loses nothing.

@@ -7,7 +7,8 @@ use std::future::pending;
 
 use async_trait::async_trait;
 use kinesis_core::{
-    BatchPolicy, Delivery, Ordering, Outcomes, Pipeline, Record, Result, Sink, StartPosition, StreamSource, Subscription,
+    BatchPolicy, Delivery, Ordering, Outcomes, Pipeline, Record, Result, Sink, StartPosition, StreamSource,
+    Subscription,
 };
 use kinesis_mock::MemoryStream;
 use kinesis_tests::measure::{Rounds, goal_at_least, goal_at_most, round};
@@ -72,9 +73,8 @@ async fn through_pipeline(stream: &MemoryStream, subscriptions: usize, batch: Ba
     let mut builder = Pipeline::builder("bench", stream.clone());
     for n in 0..subscriptions {
         let subscription = Subscription::new(format!("no-op-{n}"), NoOp);
-        builder = builder.subscribe(
-            subscription.start_at(StartPosition::TrimHorizon).ordering(Ordering::per_key(8)).batch(batch),
-        );
+        builder = builder
+            .subscribe(subscription.start_at(StartPosition::TrimHorizon).ordering(Ordering::per_key(8)).batch(batch));
     }
     let pipeline = builder.build().expect("the configuration is valid");
     let summary = pipeline.run_until(pending()).await.expect("memory does not fail");

@@ -30,7 +30,7 @@ impl StreamSource for Lines {
         if *shard != "lines" {
             return Err(Error::not_found("the only shard is \"lines\"").on_shard(shard));
         }
-        let next = from.index_in(&self.log.lock().unwrap());
+        let next = from.index_in(&self.log.lock().expect("no holder panics"));
         Ok(Box::new(LinesReader { log: Arc::clone(&self.log), next }))
     }
 }
@@ -42,7 +42,8 @@ struct LinesReader {
 #[async_trait]
 impl ShardReader for LinesReader {
     async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
-        let records: Vec<_> = self.log.lock().unwrap()[self.next..].iter().take(max.get()).cloned().collect();
+        let log = self.log.lock().expect("no holder panics");
+        let records: Vec<_> = log[self.next..].iter().take(max.get()).cloned().collect();
         self.next += records.len();
         Ok(Batch::new(records))
     }
@@ -55,7 +56,7 @@ impl Lines {
     }
 
     fn push(&self, key: &str, data: Bytes) -> SequenceNumber {
-        let mut log = self.log.lock().unwrap();
+        let mut log = self.log.lock().expect("no holder panics");
         let number = SequenceNumber::from(log.len() as u64);
         // A wall clock may step back; times of arrival may not.
         let last = log.last().and_then(|last| last.arrived_at).unwrap_or(UNIX_EPOCH);

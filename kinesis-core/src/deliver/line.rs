@@ -70,8 +70,8 @@ impl Work {
 #[derive(Debug)]
 pub(super) struct Line {
     works: Vec<Work>,
-    /// When the next part may be tried.
-    pub(super) due: Instant,
+    /// When the next part may be tried; `None`: at once. A timer costs up to a millisecond even when it is due.
+    pub(super) due: Option<Instant>,
 }
 
 /// Every line of a delivery.
@@ -80,7 +80,7 @@ pub(super) struct Lines(Vec<Line>);
 
 impl Lines {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Self(vec![Line { works: vec![Work::new(delivery)], due: Instant::now() }])
+        Self(vec![Line { works: vec![Work::new(delivery)], due: None }])
     }
 
     /// Takes out the line that is due first, and its next part.
@@ -109,6 +109,6 @@ impl Lines {
         let mut behind: Vec<Work> = behind.into_iter().flatten().collect();
         behind.push(poison);
         self.put_back(Line { works: behind, due: line.due });
-        self.put_back(Line { works: free.into_iter().flatten().collect(), due: Instant::now() });
+        self.put_back(Line { works: free.into_iter().flatten().collect(), due: None });
     }
 }

@@ -78,7 +78,9 @@ pub(crate) async fn deliver(terms: &Terms, delivery: Delivery, mut report: impl 
     let mut waiting = false;
     let mut lines = Lines::new(delivery);
     while let Some((mut line, work)) = lines.next() {
-        sleep_until(line.due).await;
+        if let Some(due) = line.due.take() {
+            sleep_until(due).await;
+        }
         let started = Instant::now();
         let first_tried = *first_tried.get_or_insert(started);
         let answer = attempt::attempt(terms, &work.delivery).await;
@@ -112,7 +114,8 @@ pub(crate) async fn deliver(terms: &Terms, delivery: Delivery, mut report: impl 
             }
         }
         if !verdict.again.is_empty() {
-            line.due = Instant::now() + wait(terms, &work, &verdict, first_tried, rng);
+            let wait = wait(terms, &work, &verdict, first_tried, rng);
+            line.due = (!wait.is_zero()).then(|| Instant::now() + wait);
             work.push_rest(&verdict, &mut line);
         }
         lines.put_back_split(line, terms.holds);

@@ -110,7 +110,8 @@ struct Reading {
     last: Option<SequenceNumber>,
     offset: u64,
     failures: u32,
-    not_before: Instant,
+    /// The idle interval ends then. A timer costs up to a millisecond even when it is due, so there is none without need.
+    not_before: Option<Instant>,
     rng: fastrand::Rng,
 }
 
@@ -118,7 +119,7 @@ impl Reading {
     fn new(config: FeedConfig) -> Self {
         let rng = fastrand::Rng::with_seed(config.seed);
         let position = config.from;
-        Self { config, reader: None, position, last: None, offset: 0, failures: 0, not_before: Instant::now(), rng }
+        Self { config, reader: None, position, last: None, offset: 0, failures: 0, not_before: None, rng }
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<NonZeroUsize>, answers: mpsc::Sender<Read>) {
@@ -142,7 +143,10 @@ impl Reading {
 
     /// Reads once, when it is time to.
     async fn read(&mut self, max: NonZeroUsize) -> Result<Option<Read>> {
-        sleep_until(self.not_before).await;
+        if let Some(not_before) = self.not_before {
+            sleep_until(not_before).await;
+            self.not_before = None;
+        }
         let batch = match self.next_batch(max).await {
             Ok(batch) => batch,
             Err(error) => {
@@ -198,7 +202,8 @@ impl Reading {
                 return Ok(Some(Read::End(end.children)));
             }
             let idle = if self.config.source.caps().parks { Duration::ZERO } else { self.config.idle };
-            self.not_before = Instant::now() + again.unwrap_or(idle);
+            let pause = again.unwrap_or(idle);
+            self.not_before = (!pause.is_zero()).then(|| Instant::now() + pause);
             let moved = resume.filter(|resume| *resume != self.position);
             self.position = moved.unwrap_or(self.position);
             return Ok(moved.map(Read::Tip));

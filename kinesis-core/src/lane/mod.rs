@@ -242,12 +242,14 @@ impl Lane {
     /// Sends off every delivery that is due; returns when the next one will be.
     pub(crate) fn send_off(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
+        // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
+        let stalled = self.demand.open() == 0 && self.runs.values().all(|run| run.waiting);
         for slot in 0..self.slots.len() {
             while self.parts.state == State::Running
                 && self.slots[slot].running < self.width
                 && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
             {
-                if due > now && !self.flushing {
+                if due > now && !self.flushing && !stalled {
                     next = Some(next.map_or(due, |next| next.min(due)));
                     break;
                 }

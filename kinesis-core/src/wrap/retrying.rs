@@ -96,20 +96,18 @@ struct RetryingReader {
 #[deny(clippy::missing_trait_methods)]
 impl ShardReader for RetryingReader {
     async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
-        loop {
+        let batch = loop {
             self.attempts.wait().await;
             match self.inner.next_batch(max).await {
-                Ok(batch) => {
-                    self.attempts.failing = None;
-                    return Ok(batch);
-                }
+                Ok(batch) => break batch,
                 Err(error) => self.attempts.failed(error)?,
             }
-        }
+        };
+        self.attempts.failing = None;
+        Ok(batch)
     }
 }
 
-/// A row of failures, and when it may be tried to end it.
 #[derive(Debug)]
 struct Attempts {
     policy: RetryPolicy,
@@ -117,7 +115,8 @@ struct Attempts {
     failing: Option<Failing>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// A row of failures, and when the attempt is due that may end it.
+#[derive(Debug)]
 struct Failing {
     since: Instant,
     failures: u32,
@@ -126,7 +125,7 @@ struct Failing {
 
 impl Attempts {
     async fn wait(&self) {
-        if let Some(failing) = self.failing {
+        if let Some(failing) = &self.failing {
             sleep_until(failing.again_at).await;
         }
     }
@@ -135,17 +134,14 @@ impl Attempts {
     fn failed(&mut self, error: Error) -> Result<()> {
         let now = Instant::now();
         let (since, failures) = self.failing.take().map_or((now, 1), |row| (row.since, row.failures + 1));
-        let asked = error.retry_after().unwrap_or_default();
-        let wait = asked.saturating_add(self.policy.wait(failures, &mut self.rng));
+        let wait = self.policy.wait(failures, &mut self.rng).saturating_add(error.retry_after().unwrap_or_default());
         let too_late = self.policy.is_exhausted(failures, (now - since).saturating_add(wait));
-        match now.checked_add(wait) {
-            Some(again_at) if error.kind().is_retryable() && !too_late => {
-                tracing::debug!(kind = %error.kind(), shard = ?error.shard(), failures, ?wait, "trying again");
-                self.failing = Some(Failing { since, failures, again_at });
-                Ok(())
-            }
-            _ => Err(error),
-        }
+        let Some(again_at) = now.checked_add(wait).filter(|_| error.kind().is_retryable() && !too_late) else {
+            return Err(error);
+        };
+        tracing::debug!(kind = %error.kind(), shard = ?error.shard(), failures, ?wait, "trying again");
+        self.failing = Some(Failing { since, failures, again_at });
+        Ok(())
     }
 }
 

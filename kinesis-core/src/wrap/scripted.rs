@@ -80,10 +80,9 @@ impl Scripted {
         self
     }
 
-    /// Fails the next listing or opening.
-    pub(crate) fn failing(self, error: Error) -> Self {
-        self.state.failures.lock().unwrap().push_back(error);
-        self
+    /// Fails the next listings and openings.
+    pub(crate) fn fail_next(&self, errors: impl IntoIterator<Item = Error>) {
+        self.state.failures.lock().unwrap().extend(errors);
     }
 
     pub(crate) fn with_caps(mut self, caps: SourceCaps) -> Self {

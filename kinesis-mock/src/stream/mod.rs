@@ -28,6 +28,7 @@ pub use limits::ReadLimits;
 pub use new_record::NewRecord;
 
 pub(crate) use log::Log;
+#[cfg(feature = "wire")]
 pub(crate) use reader::MAX_ANSWER;
 pub(crate) use shard_log::{Request, ShardLog};
 
@@ -191,7 +192,7 @@ impl MemoryStream {
     ///
     /// The service has no such thing; tests and benches of finite input do.
     pub fn finish(&self) {
-        self.with_log(|log, now| log.finish(now));
+        self.with_log(Log::finish);
         self.shared.changed.notify_waiters();
     }
 

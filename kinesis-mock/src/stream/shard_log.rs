@@ -14,6 +14,7 @@ pub(crate) struct ShardLog {
     pub(crate) shard: Shard,
     /// Its part of the key space.
     pub(crate) range: HashRange,
+    #[cfg_attr(not(feature = "wire"), expect(dead_code, reason = "only the wire lists shards by time"))]
     pub(crate) opened_at: SystemTime,
     pub(crate) closed_at: Option<SystemTime>,
     pub(crate) traffic: Traffic,

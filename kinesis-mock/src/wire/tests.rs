@@ -54,7 +54,7 @@ fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<
 }
 
 fn ids(shards: &[Shard]) -> Vec<&str> {
-    shards.iter().map(|shard| shard.shard_id()).collect()
+    shards.iter().map(Shard::shard_id).collect()
 }
 
 #[tokio::test(start_paused = true)]

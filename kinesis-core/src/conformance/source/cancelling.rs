@@ -4,7 +4,8 @@ use std::future::ready;
 
 use tokio::time::timeout;
 
-use super::rig::{Rig, Tail, same};
+use super::rig::Rig;
+use super::tail::{Tail, same};
 use crate::conformance::check::{Kept, checks, ensure};
 use crate::conformance::eventually::poll_times;
 use crate::error::Result;

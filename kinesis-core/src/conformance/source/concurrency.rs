@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::rig::{Rig, same};
+use super::rig::Rig;
+use super::tail::same;
 use crate::conformance::check::{Broken, Kept, checks, ensure};
 use crate::shard::StartPosition;
 use crate::source::StreamSource;

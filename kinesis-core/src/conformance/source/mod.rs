@@ -8,6 +8,7 @@ mod opening;
 mod reading;
 mod resharding;
 mod rig;
+mod tail;
 mod time;
 
 use std::sync::Arc;
@@ -29,28 +30,37 @@ use rig::Rig;
 /// declares them.
 ///
 /// ```
-/// # use async_trait::async_trait;
-/// # use bytes::Bytes;
-/// # use kinesis_core::conformance::source::Harness;
-/// # use kinesis_core::{SequenceNumber, ShardId, StreamSource};
-/// # use std::sync::Arc;
-/// # trait MySource: StreamSource { async fn append(&self, key: &str, data: Bytes) -> u64; }
-/// struct Mine<S>(Arc<S>);
+/// use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use kinesis_core::conformance::source::Harness;
+/// use kinesis_core::{SequenceNumber, ShardId, StreamSource};
+/// use std::sync::Arc;
+/// # use kinesis_core::{Result, Shard, ShardReader, StartPosition, StreamId};
+/// # #[derive(Debug)]
+/// # struct MyLog;
+/// # impl MyLog {
+/// #     fn append(&self, _: &str, _: Bytes) -> u64 { 0 }
+/// # }
+/// # #[async_trait]
+/// # impl StreamSource for MyLog {
+/// #     fn stream(&self) -> &StreamId { unimplemented!() }
+/// #     async fn list_shards(&self) -> Result<Vec<Shard>> { unimplemented!() }
+/// #     async fn open_shard(&self, _: &ShardId, _: StartPosition) -> Result<Box<dyn ShardReader>> { unimplemented!() }
+/// # }
+///
+/// struct Mine(Arc<MyLog>);
 ///
 /// #[async_trait]
-/// impl<S: MySource> Harness for Mine<S>
-/// # where for<'a> Self: Sync
-/// {
+/// impl Harness for Mine {
 ///     fn source(&self) -> Arc<dyn StreamSource> {
 ///         Arc::clone(&self.0) as _
 ///     }
+///
 ///     async fn put(&self, key: &str, data: Bytes) -> (ShardId, SequenceNumber) {
-///         # let _ = (key, data); let number = 0u64; /*
-///         let number = self.0.append(key, data);
-///         # */
-///         ("shard-0".into(), number.into())
+///         ("the-only-shard".into(), self.0.append(key, data).into())
 ///     }
 /// }
+/// // And in a test: conformance::source(async || Mine(Arc::new(MyLog::empty()))).await;
 /// ```
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::rig::{Put, Rig, Tail, numbers, same};
+use super::rig::{Put, Rig};
+use super::tail::{Tail, numbers, same};
 use crate::conformance::check::{Broken, Kept, checks, ensure};
 use crate::conformance::eventually;
 use crate::record::{Record, SequenceNumber};

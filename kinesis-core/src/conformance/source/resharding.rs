@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::rig::{Put, Rig, ids, numbers, same};
+use super::rig::{Put, Rig, ids};
+use super::tail::{numbers, same};
 use crate::conformance::check::{Kept, checks, ensure};
 use crate::shard::{Shard, ShardId};
 use crate::source::ShardEnd;

@@ -95,9 +95,10 @@ async fn a_wait_that_the_backend_asks_for_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn listings_and_openings_are_tried_again_too() {
-    let source = Retrying::new(script([]).failing(passing()).failing(passing()), RetryPolicy::default());
+    let source = Retrying::new(script([]), RetryPolicy::default());
+    source.get_ref().fail_next([passing(), passing()]);
     assert_eq!(source.list_shards().await.unwrap().len(), 1);
-    let source = Retrying::new(source.into_inner().failing(passing()), RetryPolicy::default());
+    source.get_ref().fail_next([passing()]);
     open(&source).await;
     let asked: Vec<String> = source.get_ref().log().iter().map(|line| line.split(' ').nth(1).unwrap().into()).collect();
     assert_eq!(asked, ["list", "list", "list", "open", "open"]);

@@ -1,0 +1,77 @@
+//! From the types of the SDK to those of the toolkit. What the service must not answer is a broken contract.
+
+use std::fmt::Display;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types as sdk;
+use bytes::Bytes;
+use kinesis_core::{Error, HashRange, Record, Result, SequenceNumber, Shard, ShardId};
+
+/// A record as it was read. Its payload is taken over, not copied.
+pub(crate) fn record(record: sdk::Record) -> Result<Record> {
+    let number = sequence_number(&record.sequence_number)?;
+    let data = Bytes::from(record.data.into_inner());
+    let mut converted = Record::new(number, record.partition_key.unwrap_or_default(), data);
+    converted.arrived_at = record.approximate_arrival_timestamp.as_ref().and_then(to_millis);
+    Ok(converted)
+}
+
+/// A shard of a listing.
+pub(crate) fn shard(shard: &sdk::Shard) -> Result<Shard> {
+    let parents = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()];
+    let mut converted = Shard::new(shard.shard_id()).with_parents(parents.into_iter().flatten().map(ShardId::from));
+    converted.hash_range = shard.hash_key_range().map(hash_range).transpose()?;
+    if let Some(range) = shard.sequence_number_range() {
+        converted = converted.with_starting_sequence_number(sequence_number(range.starting_sequence_number())?);
+        if let Some(end) = range.ending_sequence_number() {
+            converted = converted.with_end(Some(sequence_number(end)?));
+        }
+    }
+    Ok(converted)
+}
+
+/// A shard that carries on after the end of another.
+pub(crate) fn child(shard: &sdk::ChildShard) -> Result<Shard> {
+    let parents = shard.parent_shards().iter().map(|parent| ShardId::from(parent.as_str()));
+    let mut converted = Shard::new(shard.shard_id()).with_parents(parents);
+    converted.hash_range = shard.hash_key_range().map(hash_range).transpose()?;
+    Ok(converted)
+}
+
+/// The time to the millisecond, which is what the service stamps.
+///
+/// JSON carries it as a binary fraction of seconds that may lie a hair below, so cutting off would lose a millisecond.
+pub(crate) fn to_millis(time: &DateTime) -> Option<SystemTime> {
+    let millis = (time.as_nanos() + 500_000).div_euclid(1_000_000);
+    let millis = Duration::from_millis(millis.try_into().ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(millis)
+}
+
+fn sequence_number(text: &str) -> Result<SequenceNumber> {
+    text.parse().map_err(broken)
+}
+
+fn hash_range(range: &sdk::HashKeyRange) -> Result<HashRange> {
+    let key = |text: &str| text.parse().map_err(broken);
+    Ok(HashRange { start: key(range.starting_hash_key())?, end: key(range.ending_hash_key())? })
+}
+
+fn broken(error: impl Display + Into<kinesis_core::BoxError>) -> Error {
+    Error::contract(format!("the service answered what it must not: {error}")).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrival_times_are_rounded_to_the_millisecond_not_cut() {
+        // 0.289 s as a binary fraction is 0.28899999...: cut off, half of all arrivals came out a millisecond early.
+        for millis in (1_704_067_200_000..1_704_067_201_000).chain([0, 1]) {
+            let time = DateTime::from_secs_f64(millis as f64 / 1000.0);
+            assert_eq!(to_millis(&time), Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)));
+        }
+        assert_eq!(to_millis(&DateTime::from_secs(-5)), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! A file or a pipe as a source: one shard, read once, in bounded memory, by a thread that waits for it.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::{io, thread, vec};
+
+use async_trait::async_trait;
+use kinesis_core::{
+    Batch, Error, ErrorKind, Record, Result, Shard, ShardEnd, ShardId, ShardReader, SourceCaps, StartPosition,
+    StreamId, StreamSource,
+};
+use tokio::sync::{Mutex, mpsc};
+
+use super::InputError;
+use super::parse::parse;
+
+/// The one shard, named as Kinesis names the first of a stream.
+const SHARD: &str = "shardId-000000000000";
+
+/// Chunks that are read ahead; each is what one read of 64 KiB held, or one record of up to 10 MiB.
+const CHUNKS_AHEAD: usize = 4;
+
+/// The input as a stream of one shard that passes once: reading starts where the last reader stopped.
+#[derive(Debug, Clone)]
+pub struct InputSource {
+    stream: StreamId,
+    inlet: Arc<Mutex<Inlet>>,
+    /// Set when the input is over, with what was wrong with it if anything was.
+    end: Arc<OnceLock<Option<InputError>>>,
+}
+
+/// The end of the channel from the reading thread; whoever has the lock reads.
+#[derive(Debug)]
+struct Inlet {
+    receive: mpsc::Receiver<Vec<Record>>,
+    chunk: vec::IntoIter<Record>,
+    /// The last record that was handed out.
+    passed: Option<kinesis_core::SequenceNumber>,
+}
+
+impl InputSource {
+    /// The file at `path`, or standard input for `-`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) or [`NotFound`](ErrorKind::NotFound) when there is no such file or it cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Self::read("standard input", io::stdin());
+        }
+        let name = path.display().to_string();
+        let refuse = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::Invalid,
+            };
+            Error::new(kind, format!("cannot read the input {name}")).because(error)
+        };
+        let file = File::open(path).map_err(refuse)?;
+        if file.metadata().map_err(refuse)?.is_dir() {
+            return Err(Error::invalid(format!("cannot read the input {name}: it is a directory")));
+        }
+        Self::read(name, file)
+    }
+
+    /// Any reader as input; `name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread to read it.
+    pub fn read(name: impl Into<String>, input: impl Read + Send + 'static) -> Result<Self> {
+        let name = name.into();
+        let stream = StreamId::new(&*name);
+        let end = Arc::new(OnceLock::new());
+        let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
+        let at_end = Arc::clone(&end);
+        // A thread of its own and not one of the runtime's: a read from a terminal or a pipe cannot be cancelled, and
+        // the runtime would wait for it when it shuts down.
+        let thread = thread::Builder::new().name("input".into()).spawn(move || {
+            let result = parse(&name, input, |chunk| send.blocking_send(chunk).is_ok());
+            // Before the channel closes: whoever sees the end sees why.
+            let _ = at_end.set(result.err());
+            drop(send);
+        });
+        thread.map_err(|error| Error::permanent("cannot start a thread to read the input").because(error))?;
+        let inlet = Inlet { receive, chunk: Vec::new().into_iter(), passed: None };
+        Ok(Self { stream, inlet: Arc::new(Mutex::new(inlet)), end })
+    }
+
+    /// What broke the input, once the records before it are read.
+    #[must_use]
+    pub fn failure(&self) -> Option<&InputError> {
+        self.end.get()?.as_ref()
+    }
+
+    /// Whether every record of the input was handed out. While a reader is at work, no.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        let left = |inlet: &Inlet| inlet.chunk.len() + inlet.receive.len();
+        self.end.get().is_some() && self.inlet.try_lock().is_ok_and(|inlet| left(&inlet) == 0)
+    }
+}
+
+#[async_trait]
+impl StreamSource for InputSource {
+    fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn caps(&self) -> SourceCaps {
+        SourceCaps::pipe()
+    }
+
+    async fn list_shards(&self) -> Result<Vec<Shard>> {
+        Ok(vec![Shard::new(SHARD)])
+    }
+
+    /// Every position means "what was not read yet": a pipe has no other.
+    async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
+        if *shard != SHARD {
+            return Err(Error::not_found(format!("there is no such shard: an input has one, {SHARD}")).on_shard(shard));
+        }
+        let passed = self.inlet.lock().await.passed;
+        match from {
+            StartPosition::Timestamp(_) => {
+                return Err(Error::unsupported("an input cannot be opened at a time; start at the horizon"));
+            }
+            StartPosition::At(number) if passed.is_some_and(|passed| number <= passed) => {
+                return Err(Error::new(
+                    ErrorKind::PositionExpired,
+                    "an input is read once, and that record has passed",
+                ));
+            }
+            StartPosition::After(number) if passed.is_some_and(|passed| number < passed) => {
+                return Err(Error::new(
+                    ErrorKind::PositionExpired,
+                    "an input is read once, and that record has passed",
+                ));
+            }
+            _ => Ok(Box::new(InputReader { inlet: Arc::clone(&self.inlet) })),
+        }
+    }
+}
+
+/// Reads on where the input stands.
+#[derive(Debug)]
+struct InputReader {
+    inlet: Arc<Mutex<Inlet>>,
+}
+
+#[async_trait]
+impl ShardReader for InputReader {
+    async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
+        let mut inlet = self.inlet.lock().await;
+        if inlet.chunk.len() == 0 {
+            // Nothing is awaited once a chunk has left the channel, so a dropped future drops no record.
+            match inlet.receive.recv().await {
+                None => return Ok(Batch::empty().with_end(ShardEnd::default())),
+                Some(chunk) => inlet.chunk = chunk.into_iter(),
+            }
+        }
+        let records: Vec<Record> = inlet.chunk.by_ref().take(max.get()).collect();
+        inlet.passed = records.last().map(|record| record.sequence_number).or(inlet.passed);
+        Ok(Batch::new(records))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::original;
+
+    const MAX: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+    async fn reader(source: &InputSource, from: StartPosition) -> Result<Box<dyn ShardReader>> {
+        source.open_shard(&SHARD.into(), from).await
+    }
+
+    fn lines(count: usize) -> impl Read + Send + 'static {
+        let line = |n: usize| format!("{{\"channel\":\"c\",\"data\":\"{n}\"}}\n");
+        io::Cursor::new((1..=count).map(line).collect::<String>())
+    }
+
+    #[tokio::test]
+    async fn the_end_comes_after_the_last_record_and_again() {
+        let source = InputSource::read("test", lines(3)).unwrap();
+        let mut reader = reader(&source, StartPosition::TrimHorizon).await.unwrap();
+        let mut seen = Vec::new();
+        let end = loop {
+            let batch = reader.next_batch(MAX).await.unwrap();
+            assert!(batch.records.len() <= MAX.get());
+            seen.extend(batch.records.iter().map(|record| original(record.sequence_number).to_string()));
+            if let Some(end) = batch.end {
+                break end;
+            }
+        };
+        assert_eq!(seen, ["1", "2", "3"]);
+        assert!(source.is_exhausted());
+        assert_eq!(reader.next_batch(MAX).await.unwrap().end, Some(end));
+        assert_eq!(source.failure(), None);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_a_broken_line_is_read_and_the_failure_is_told_at_the_end() {
+        let source = InputSource::read("events", lines(1).chain(io::Cursor::new("{\"channel\":}"))).unwrap();
+        let mut reader = reader(&source, StartPosition::TrimHorizon).await.unwrap();
+        assert_eq!(reader.next_batch(MAX).await.unwrap().records.len(), 1);
+        assert!(reader.next_batch(MAX).await.unwrap().end.is_some());
+        assert!(source.failure().unwrap().to_string().starts_with("events, line 2, column 12: "));
+    }
+
+    #[tokio::test]
+    async fn records_arrive_while_the_pipe_stays_open_and_a_dropped_read_loses_none() {
+        let (read, mut write) = io::pipe().unwrap();
+        let source = InputSource::read("pipe", read).unwrap();
+        let mut reader = reader(&source, StartPosition::Latest).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = reader.next_batch(MAX) => panic!("there is no record yet"),
+            () = tokio::task::yield_now() => {}
+        }
+        io::Write::write_all(&mut write, b"{\"channel\":\"c\",\"data\":\"\"}").unwrap();
+        assert_eq!(reader.next_batch(MAX).await.unwrap().records.len(), 1);
+        assert!(!source.is_exhausted());
+        drop(write);
+        assert!(reader.next_batch(MAX).await.unwrap().end.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_on_where_the_one_before_stopped_and_not_before() {
+        let source = InputSource::read("test", lines(3)).unwrap();
+        let mut first = reader(&source, StartPosition::TrimHorizon).await.unwrap();
+        let passed = first.next_batch(MAX).await.unwrap().records;
+        let (one, two) = (passed[0].sequence_number, passed[1].sequence_number);
+        for gone in [StartPosition::At(two), StartPosition::After(one)] {
+            assert_eq!(reader(&source, gone).await.unwrap_err().kind(), ErrorKind::PositionExpired);
+        }
+        let mut second = reader(&source, StartPosition::After(two)).await.unwrap();
+        assert_eq!(second.next_batch(MAX).await.unwrap().records[0].data, "3");
+        let missing = source.open_shard(&"shardId-1".into(), StartPosition::Latest).await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_named() {
+        let missing = InputSource::open(Path::new("no/such/file")).unwrap_err();
+        assert!(missing.chain().starts_with("cannot read the input no/such/file: No such file"), "{missing:?}");
+        assert!(InputSource::open(Path::new(".")).unwrap_err().message().ends_with("it is a directory"));
+    }
+}

@@ -1,0 +1,120 @@
+//! The connections: one pool that any number of sinks share.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Extensions, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::connect::{Connector, Progress};
+
+/// A pool of HTTP/1.1 connections. Cloning it is cheap and shares the pool.
+///
+/// It follows no redirects, reads no proxy from the environment and keeps no cookies. It belongs to the tokio runtime
+/// that it is first used on.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pooled: Http,
+    /// Never reuses a connection: for the one request that found a reused one dead.
+    fresh: Http,
+}
+
+type Http = legacy::Client<Connector, Full<Bytes>>;
+
+impl Client {
+    /// A pool with the defaults of [`ClientBuilder`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A pool to configure.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Sends a request and returns the reply's head.
+    ///
+    /// A server may close an idle connection at the very moment a request is written to it. Such a request is sent
+    /// once more, at once, on a new connection; `request` makes it again, which is cheaper than keeping a copy of each.
+    pub(crate) async fn send(
+        &self,
+        request: impl Fn() -> Request<Full<Bytes>> + Send + Sync,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        match self.pooled.request(request()).await {
+            Err(error) if is_unanswered_reuse(&error) => {
+                tracing::debug!(%error, "a reused connection was closed before it answered; sending again on a new one");
+                self.fresh.request(request()).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_unanswered_reuse(error: &legacy::Error) -> bool {
+    let mut extras = Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut extras);
+    }
+    extras.get::<Progress>().is_some_and(Progress::is_unanswered_reuse)
+}
+
+/// The settings of a [`Client`].
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(20), max_idle_per_host: 64 }
+    }
+}
+
+impl ClientBuilder {
+    /// How long resolving the name and connecting may take together. Default 5 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an unused connection is kept. Default 20 s, which is less than most servers keep theirs; many Node.js
+    /// servers close after 5 s.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many unused connections are kept for each host and port. Default 64. Fewer than there are requests in
+    /// flight means connecting again and again.
+    #[must_use]
+    pub fn max_idle_per_host(mut self, connections: usize) -> Self {
+        self.max_idle_per_host = connections;
+        self
+    }
+
+    /// The pool. No connection is made yet.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let connector = Connector::new(self.connect_timeout);
+        let mut http = legacy::Client::builder(TokioExecutor::new());
+        http.pool_timer(TokioTimer::new()).pool_idle_timeout(self.idle_timeout);
+        let pooled = http.pool_max_idle_per_host(self.max_idle_per_host).build(connector.clone());
+        let fresh = http.pool_max_idle_per_host(0).build(connector);
+        Client { pooled, fresh }
+    }
+}

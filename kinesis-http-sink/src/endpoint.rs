@@ -1,0 +1,151 @@
+//! Where a subscriber listens: a URL that is checked once, and its text without what may be secret.
+
+use std::fmt;
+
+use http::{HeaderValue, Uri};
+use kinesis_core::{Error, Result};
+
+/// A checked URL. Its text form leaves the query out, because tokens travel there.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    uri: Uri,
+    host: HeaderValue,
+    shown: String,
+}
+
+impl Endpoint {
+    /// Checks `url`: the scheme is http, there is a host and no user name, and the port is a port.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for https, `Invalid` for everything else that is wrong; the message repeats no secret.
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        let refused = |why: &str| Error::invalid(format!("the URL {:?} {why}", redacted(url)));
+        let example = "write it like http://host:3000/events";
+        let uri: Uri = url.parse().map_err(|error| refused(&format!("cannot be read ({error}): {example}")))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                let why = "is https, which this version does not speak: use http, or put a TLS proxy in between";
+                return Err(Error::unsupported(format!("the URL {:?} {why}", redacted(url))));
+            }
+            Some(other) => return Err(refused(&format!("has the scheme {other:?}; only http is known"))),
+            None => return Err(refused(&format!("has no scheme: {example}"))),
+        }
+        let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+        if authority.contains('@') {
+            return Err(refused("holds a user name or password: send them in an authorization header instead"));
+        }
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() || host == "[]" {
+            return Err(refused(&format!("names no host: {example}")));
+        }
+        if authority.len() > host.len() && !matches!(uri.port_u16(), Some(1..)) {
+            return Err(refused("has no usable port: it is a number from 1 to 65535"));
+        }
+        let host_header = authority.strip_suffix(":80").unwrap_or(authority);
+        Ok(Self {
+            host: host_header.parse().map_err(|_| refused("names a host that no header can carry"))?,
+            shown: format!("http://{authority}{}{}", uri.path(), if uri.query().is_some() { "?…" } else { "" }),
+            uri,
+        })
+    }
+
+    /// The URL to request. Cloning it copies no text.
+    pub(crate) fn uri(&self) -> Uri {
+        self.uri.clone()
+    }
+
+    /// The value of the host header.
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.host.clone()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.shown, f)
+    }
+}
+
+/// Any text that was meant as a URL, without user name, password, query and fragment. It hides too much rather than
+/// too little: the text may be broken in any way.
+fn redacted(url: &str) -> String {
+    const MOST: usize = 200;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (mark, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, after)| ("…@", after));
+    let shown = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let hidden = if shown.len() < rest.len() { "?…" } else { "" };
+    format!("{scheme}{separator}{mark}{shown}{hidden}").chars().take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kinesis_core::ErrorKind;
+
+    fn refusal(url: &str) -> String {
+        Endpoint::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_url_keeps_its_query_and_does_not_show_it() {
+        let endpoint = Endpoint::parse("http://example.test:3000/events?token=s3cret").unwrap();
+        assert_eq!(endpoint.uri().query(), Some("token=s3cret"));
+        assert_eq!(endpoint.to_string(), "http://example.test:3000/events?…");
+        assert_eq!(format!("{endpoint:?}"), "\"http://example.test:3000/events?…\"");
+    }
+
+    #[test]
+    fn the_host_header_leaves_the_usual_port_out() {
+        let host = |url: &str| Endpoint::parse(url).unwrap().host().to_str().unwrap().to_owned();
+        assert_eq!(host("http://example.test:80/"), "example.test");
+        assert_eq!(host("http://example.test:8080"), "example.test:8080");
+        assert_eq!(host("HTTP://[::1]:3000/x"), "[::1]:3000");
+    }
+
+    #[test]
+    fn refusals_say_what_to_write() {
+        assert!(refusal("localhost").contains("no scheme"));
+        assert!(refusal("").contains("write it like http://host:3000/events"));
+        assert!(refusal("/events").contains("no scheme"));
+        assert!(refusal("ftp://example.test/").contains("only http is known"));
+        assert!(refusal("http://:80/").contains("http://host:3000/events"));
+        assert!(refusal("http://example.test:99999/").contains("1 to 65535"));
+        assert!(refusal("http://example.test:/").contains("1 to 65535"));
+        assert!(refusal("http://example.test:0/").contains("1 to 65535"));
+        assert!(refusal("http://exa mple.test/").contains("cannot be read"));
+    }
+
+    #[test]
+    fn https_is_said_to_be_unsupported() {
+        let error = Endpoint::parse("https://example.test/").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("https"));
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_secret() {
+        let urls = [
+            "http://user:s3cret@example.test/",
+            "https://user:s3cret@example.test/",
+            "http://user:s3/cret@example.test/",
+            "http://user:s3?cret@exa mple.test/",
+            "ftp://example.test/?key=s3cret",
+            "http://exa mple.test/?key=s3cret#s3cret",
+            "user:s3cret@example.test",
+        ];
+        for url in urls {
+            let error = refusal(url);
+            assert!(!error.contains("s3") && !error.contains("cret"), "{url}: {error}");
+            assert!(error.contains("example.test") || error.contains("exa mple.test"), "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Every reply but success: a status and one sentence that gives nothing internal away.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::JSON;
+
+/// A request that was not taken.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    error: Cow<'static, str>,
+    /// What else the reply says in its head.
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, error: error.into(), header: None }
+    }
+
+    /// Anything but POST.
+    pub(super) fn method() -> Self {
+        let header = Some((ALLOW, HeaderValue::from_static("POST")));
+        Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST") }
+    }
+
+    /// The callback asks for a pause.
+    pub(super) fn busy(after: Option<Duration>) -> Self {
+        // Rounded up: coming back too early is worse than a little late.
+        let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let header = after.map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after))));
+        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy: try again later") }
+    }
+
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        let body = serde_json::json!({ "error": self.error }).to_string();
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        response.headers_mut().extend(self.header);
+        response
+    }
+}
