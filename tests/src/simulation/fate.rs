@@ -32,7 +32,7 @@ impl Fate {
             Outcome::Delivered => (self.taken, self.settled) = (true, true),
             Outcome::Rejected { .. } => self.given_up = true,
             Outcome::Busy { .. } => self.given_up |= self.is_too_old(policy),
-            Outcome::Retry => self.failed(true, policy),
+            _ => self.failed(true, policy),
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use kinesis_core::selector::ChannelFrom;
 use kinesis_core::{
-    Channel, CursorPosition, Error, Event, LeaseStore, Observer, OnReject, Pipeline, Record, Result, StreamSource,
-    Subscription, Summary,
+    Channel, CursorPosition, Error, Event, LeaseStore, Observer, OnReject, Pipeline, Record, Result, Subscription,
+    Summary,
 };
 use kinesis_mock::{Call, Fault, Faults, Faulty, Injected, MemoryStream};
 use tokio::runtime::Handle;
