@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    Batch, Demand, Error, ErrorKind, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd, ShardId,
-    ShardReader, StartPosition, StreamId, handler,
+    Batch, Demand, Error, ErrorKind, LeaseStore, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd,
+    ShardId, ShardReader, StartPosition, StreamId, SubscriptionRecord, handler,
 };
 use crate::{MemoryLeaseStore, channel_sink};
 
@@ -199,6 +199,32 @@ async fn children_start_when_their_parents_are_finished_and_every_subscription_a
         }
         assert_eq!(collect.delivered().len(), 8);
     }
+}
+
+/// A subscription that waited for a parent had its cursor in the child stored all the same. The grandparent's child had
+/// no row yet, so that cursor was taken as proof that it had been read, and its records were lost.
+#[tokio::test(start_paused = true)]
+async fn who_waits_at_a_grandchild_still_reads_the_parent() {
+    let log = Log::of("a1");
+    log.shard(Shard::new("1").with_parents([ShardId::from("0")]).with_end(None), "a2");
+    log.shard(Shard::new("2").with_parents([ShardId::from("1")]).with_end(None), "a3");
+    let store = MemoryLeaseStore::default();
+    let shards = ["0", "1", "2"].map(ShardId::from);
+    let mut new = SubscriptionRecord::new(log.stream(), "new".into(), StartPosition::Latest, shards);
+    new.pins.insert("2".into(), StartPosition::TrimHorizon);
+    store.put_subscription(None, &new).await.unwrap();
+    let collect = Collect::default();
+    let slow =
+        collect.sink(|text, before| if text == "a1" && before < 5 { Outcome::Retry } else { Outcome::Delivered });
+    let pipeline = Pipeline::builder("app", log)
+        .leases(store)
+        .commit_every(Duration::from_millis(1))
+        .subscribe(Subscription::new("new", handler(|_| async {})))
+        .subscribe(from_start("old", slow))
+        .build()
+        .unwrap();
+    pipeline.run_until(never()).await.unwrap();
+    assert_eq!(collect.delivered(), ["a1", "a2", "a3"]);
 }
 
 #[tokio::test(start_paused = true)]
