@@ -13,7 +13,7 @@ use crate::{
     Batch, Demand, Error, ErrorKind, LeaseStore, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd,
     ShardId, ShardReader, StartPosition, StreamId, SubscriptionRecord, handler,
 };
-use crate::{MemoryLeaseStore, channel_sink};
+use crate::{Cursor, CursorPosition, Lease, MemoryLeaseStore, Progress, channel_sink};
 
 /// A log in memory, shards made by hand.
 #[derive(Debug, Clone)]
@@ -280,6 +280,28 @@ async fn a_subscription_that_halts_stops_alone() {
     assert_eq!(summary.subscriptions["halts"].halted.as_deref(), Some("never"));
     assert_eq!(halts.text(), "a1 b1!");
     assert_eq!(goes.delivered().len(), 4);
+}
+
+/// The run waited for ever for the lease of a dead worker that only the halted subscription had wanted.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_lease_that_only_a_halted_subscription_wanted() {
+    let log = Log::of("a1");
+    log.shard(Shard::new("1").with_end(None), "b1");
+    let store = MemoryLeaseStore::default();
+    let row = Lease::new(log.stream(), &Shard::new("1"));
+    store.create(&row).await.unwrap();
+    let mut dead = store.claim(&row, &"dead".into()).await.unwrap().unwrap();
+    let end = Cursor::new(1, CursorPosition::End);
+    store.advance(&mut dead, Some(&Progress::new([("goes".into(), end)]))).await.unwrap();
+    let pipeline = Pipeline::builder("app", log)
+        .leases(store)
+        .subscribe(from_start("halts", handler(|_| async { Outcome::rejected("never") })))
+        .subscribe(from_start("goes", handler(|_| async {})))
+        .build()
+        .unwrap();
+    let summary = tokio::time::timeout(Duration::from_secs(3_600), pipeline.run_until(never())).await.unwrap().unwrap();
+    assert!(summary.subscriptions["halts"].halted.is_some());
+    assert_eq!(summary.subscriptions["goes"].delivered, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,16 +102,20 @@ impl Shards {
     }
 
     /// Shards that this worker could take: known, not held, not exhausted, and some of `subscriptions` may read them.
-    pub(super) fn wanted(&self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
+    pub(super) fn wanted(&mut self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
         let reads = |shard: &ShardId, name: &SubscriptionName| {
             self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
         };
-        self.lineage
+        let wanted: Vec<Shard> = self
+            .lineage
             .shards()
             .filter(|shard| !self.held.contains_key(*shard) && !self.exhausted.contains(*shard))
             .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
             .filter_map(|shard| self.known.get(shard).cloned())
-            .collect()
+            .collect();
+        // A lease that nobody here wants any more is not waited for.
+        self.watched.retain(|shard, _| wanted.iter().any(|wanted| wanted.id == *shard));
+        wanted
     }
 
     /// Whether a row may be claimed: nobody holds it, or its holder's counter stood still for a failover time on our
