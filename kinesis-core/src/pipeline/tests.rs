@@ -348,6 +348,34 @@ async fn never_more_is_in_flight_than_was_asked_for() {
     assert_eq!(most.load(AtomicOrdering::SeqCst), 7);
 }
 
+/// Records that had waited behind a held key were all sent off at once when it was released, past the demand.
+#[tokio::test(start_paused = true)]
+async fn what_waited_behind_a_key_comes_back_within_the_demand() {
+    let (in_flight, most, tries) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
+    let (now, peak) = (Arc::clone(&in_flight), Arc::clone(&most));
+    let sink = handler(move |record: Record| {
+        let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
+        let stuck = &*record.data == b"a0" && tries.fetch_add(1, AtomicOrdering::SeqCst) < 4;
+        async move {
+            if &*record.data == b"a0" {
+                return if stuck { Outcome::Retry } else { Outcome::Delivered };
+            }
+            peak.fetch_max(now.fetch_add(1, AtomicOrdering::SeqCst) + 1, AtomicOrdering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            now.fetch_sub(1, AtomicOrdering::SeqCst);
+            Outcome::Delivered
+        }
+    });
+    let names: Vec<String> = (0..400).map(|n| format!("{}{n}", char::from(b'a' + n % 5 as u8))).collect();
+    let demand = Demand { min: 0, max: 1, ..Demand::default() };
+    let pipeline = Pipeline::builder("app", Log::of(&names.join(" ")))
+        .subscribe(from_start("x", sink).demand(demand))
+        .build()
+        .unwrap();
+    let summary = pipeline.run_until(never()).await.unwrap();
+    assert_eq!((summary.subscriptions["x"].delivered, most.load(AtomicOrdering::SeqCst)), (400, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stuck_record_lets_the_others_run_ahead_so_far_and_no_further() {
     let collect = Collect::default();
