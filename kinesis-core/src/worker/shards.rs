@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::attach::Place;
+use super::runner::Phase;
 use crate::lease::{Lease, SubscriptionRecord, WorkerId};
 use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
@@ -32,6 +33,8 @@ pub(super) struct Shards {
 
 #[derive(Debug)]
 struct Held {
+    /// Each runner has a channel of its own: one for all would wake them in an order that no seed decides.
+    phase: watch::Sender<Phase>,
     gates: mpsc::UnboundedSender<SubscriptionName>,
     gated: BTreeSet<SubscriptionName>,
 }
@@ -151,10 +154,16 @@ impl Shards {
     pub(super) fn hold(
         &mut self,
         shard: &ShardId,
+        phase: watch::Sender<Phase>,
         gates: mpsc::UnboundedSender<SubscriptionName>,
         gated: BTreeSet<SubscriptionName>,
     ) {
-        self.held.insert(shard.clone(), Held { gates, gated });
+        self.held.insert(shard.clone(), Held { phase, gates, gated });
+    }
+
+    /// Tells every runner how far the run is.
+    pub(super) fn tell(&self, phase: Phase) {
+        self.held.values().for_each(|held| drop(held.phase.send_replace(phase)));
     }
 
     pub(super) fn let_go(&mut self, shard: &ShardId) {

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
-use super::runner::Runner;
+use super::runner::{Phase, Runner};
 use super::{Ended, Worker};
 use crate::deliver::Terms;
 use crate::error::{Error, Result};
@@ -106,6 +106,7 @@ impl Worker {
         }
         let from = feed_start(&lanes, &shard)?;
         let (gate, gates) = mpsc::unbounded_channel();
+        let (tell, phase) = watch::channel(Phase::Running);
         let (order, orders) = watch::channel(Order::Hold(None));
         let runner = Runner {
             shard: shard.clone(),
@@ -122,7 +123,7 @@ impl Worker {
             lanes,
             reports,
             gates,
-            phase: self.phase.subscribe(),
+            phase,
             notices: self.notices.0.clone(),
             orders: order,
             commit_every: config.commit_every,
@@ -142,7 +143,7 @@ impl Worker {
         };
         let of_keeper = shard.clone();
         self.tasks.spawn(async move { Ended::Keeper(of_keeper, keeper.run().await) });
-        self.shards.hold(&shard, gate, gated);
+        self.shards.hold(&shard, tell, gate, gated);
         Ok(())
     }
 
