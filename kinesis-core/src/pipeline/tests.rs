@@ -366,7 +366,7 @@ async fn what_waited_behind_a_key_comes_back_within_the_demand() {
             Outcome::Delivered
         }
     });
-    let names: Vec<String> = (0..400).map(|n| format!("{}{n}", char::from(b'a' + n % 5 as u8))).collect();
+    let names: Vec<String> = (0..400).map(|n| format!("{}{n}", ["a", "b", "c", "d", "e"][n % 5])).collect();
     let demand = Demand { min: 0, max: 1, ..Demand::default() };
     let pipeline = Pipeline::builder("app", Log::of(&names.join(" ")))
         .subscribe(from_start("x", sink).demand(demand))

@@ -163,7 +163,7 @@ impl Shards {
 
     /// Tells every runner how far the run is.
     pub(super) fn tell(&self, phase: Phase) {
-        self.held.values().for_each(|held| drop(held.phase.send_replace(phase)));
+        self.held.values().for_each(|held| _ = held.phase.send_replace(phase));
     }
 
     pub(super) fn let_go(&mut self, shard: &ShardId) {
