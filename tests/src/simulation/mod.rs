@@ -82,6 +82,15 @@ impl Story {
         self.log.hash(&mut hasher);
         hasher.finish()
     }
+
+    /// Compares the story with another one of the same seed; where they differ, that is a violation.
+    pub fn compare(&mut self, again: &Self) {
+        if self.hash() != again.hash() {
+            let line = self.log.iter().zip(&again.log).take_while(|(one, other)| one == other).count();
+            let evidence = format!("line {line} is {:?}, then {:?}", self.log.get(line), again.log.get(line));
+            self.violations.push(Violation { promise: "the same seed tells the same story", evidence, line });
+        }
+    }
 }
 
 impl fmt::Display for Story {

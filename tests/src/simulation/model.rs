@@ -41,6 +41,8 @@ pub(super) struct State {
     failover: Duration,
     /// When a lease's counter changed last.
     renewed: BTreeMap<ShardId, Instant>,
+    /// How often a shard was opened since it was last read.
+    openings: BTreeMap<ShardId, usize>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Model {
             born: Instant::now(),
             failover: plan.failover,
             renewed: BTreeMap::new(),
+            openings: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -167,6 +170,7 @@ impl State {
     /// A worker's life begins.
     pub(super) fn birth(&mut self) {
         (self.puts_at_birth, self.born) = (self.puts.len(), Instant::now());
+        self.openings.clear();
     }
 
     /// A subscription's record was written.
@@ -198,6 +202,18 @@ impl State {
         self.renewed.insert(shard.clone(), Instant::now());
     }
 
+    pub(super) fn opened(&mut self, shard: &ShardId) {
+        *self.openings.entry(shard.clone()).or_default() += 1;
+    }
+
+    pub(super) fn read(&mut self, shard: &ShardId) {
+        self.openings.remove(shard);
+    }
+
+    pub(super) fn openings_since_read(&self, shard: &ShardId) -> usize {
+        self.openings.get(shard).copied().unwrap_or(0)
+    }
+
     fn wants(&self, of: usize, nth: usize) -> bool {
         let subscriber = &self.subscriptions[of];
         let channels = &subscriber.plan.channels;
@@ -224,6 +240,8 @@ impl State {
 
     /// The first record of a row that is open, up to a number.
     fn first_open(&mut self, of: usize, row: &Row, below: Option<SequenceNumber>) -> Option<usize> {
+        // Nothing is known of what it wants before it is attached.
+        self.subscriptions[of].window?;
         let mut front = self.subscriptions[of].fronts.get(row).copied().unwrap_or(0);
         while self.row(row).get(front).is_some_and(|nth| !self.is_open(of, *nth)) {
             front += 1;

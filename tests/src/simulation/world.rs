@@ -5,8 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use kinesis_core::selector::ChannelFrom;
 use kinesis_core::{
-    Channel, CursorPosition, Error, Event, LeaseStore, Observer, OnReject, Pipeline, Record, Result, Subscription,
-    Summary,
+    Channel, CursorPosition, Error, Event, LeaseStore, Observer, OnReject, Pipeline, Record, Result, ShardId,
+    Subscription, Summary,
 };
 use kinesis_mock::{Call, Fault, Faults, Faulty, Injected, MemoryStream};
 use tokio::runtime::Handle;
@@ -27,6 +27,11 @@ struct Listener(Model);
 
 impl Observer for Listener {
     fn on(&self, event: &Event) {
+        match event {
+            Event::ShardOpened { shard, .. } => self.0.state().opened(shard),
+            Event::BatchRead { shard, .. } => self.0.state().read(shard),
+            _ => {}
+        }
         match event {
             // What the model logs itself, and the polls of an idle stream.
             Event::Delivered { .. } | Event::AttemptFailed { .. } | Event::BatchRead { records: 0, .. } => {}
@@ -160,23 +165,19 @@ impl World<'_> {
             Err(error) => {
                 self.model.line(format_args!("the worker failed: {}", error.chain()));
                 let injected = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Injected>());
-                if !injected.is_some_and(|injected| self.is_fatal(injected)) {
+                if !injected.is_some_and(|injected| self.is_fatal(injected, error.shard())) {
                     self.model.violate("a worker fails of nothing that passes", error.chain());
                 }
             }
         }
     }
 
-    /// Whether a fault means that records are gone: an opening refused as expired, or a reader that expires again right
-    /// after it was opened anew.
-    fn is_fatal(&self, injected: &Injected) -> bool {
+    /// Whether a fault says that records are gone: an opening is refused as expired, or a reader expires that was opened
+    /// anew for that reason and has answered nothing since.
+    fn is_fatal(&self, injected: &Injected, shard: Option<&ShardId>) -> bool {
         match (injected.call, injected.fault) {
             (Call::OpenShard, Fault::Expire) => true,
-            (Call::Read, Fault::Expire) => {
-                let all = self.source.faults().injected();
-                let reads = all.iter().filter(|other| (other.call, other.fault) == (Call::Read, Fault::Expire));
-                reads.count() > 1
-            }
+            (Call::Read, Fault::Expire) => shard.is_some_and(|shard| self.model.state().openings_since_read(shard) > 1),
             _ => false,
         }
     }
