@@ -1,6 +1,7 @@
 //! What the stories and benches share.
 
 pub mod measure;
+pub mod simulation;
 
 /// The README's Rust, compiled and run.
 #[cfg(doctest)]

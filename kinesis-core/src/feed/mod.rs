@@ -110,6 +110,8 @@ struct Reading {
     last: Option<SequenceNumber>,
     offset: u64,
     failures: u32,
+    /// Whether the reader was opened anew because its position had expired, and has answered nothing since.
+    renewed: bool,
     /// The idle interval ends then. A timer costs up to a millisecond even when it is due, so there is none without need.
     not_before: Option<Instant>,
     rng: fastrand::Rng,
@@ -119,7 +121,17 @@ impl Reading {
     fn new(config: FeedConfig) -> Self {
         let rng = fastrand::Rng::with_seed(config.seed);
         let position = config.from;
-        Self { config, reader: None, position, last: None, offset: 0, failures: 0, not_before: None, rng }
+        Self {
+            config,
+            reader: None,
+            position,
+            last: None,
+            offset: 0,
+            failures: 0,
+            renewed: false,
+            not_before: None,
+            rng,
+        }
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<NonZeroUsize>, answers: mpsc::Sender<Read>) {
@@ -154,7 +166,7 @@ impl Reading {
                 return Ok(None);
             }
         };
-        self.failures = 0;
+        (self.failures, self.renewed) = (0, false);
         self.take(batch)
     }
 
@@ -176,8 +188,8 @@ impl Reading {
         let kind = error.kind();
         // A reader whose position expired under way is opened again where it stands. If that place is gone from the
         // stream too, the opening says so, and then something was lost.
-        if kind == ErrorKind::PositionExpired && self.reader.take().is_some() && self.failures == 0 {
-            self.failures += 1;
+        if kind == ErrorKind::PositionExpired && self.reader.take().is_some() && !self.renewed {
+            self.renewed = true;
             return Ok(());
         }
         if !kind.is_retryable() {
@@ -225,4 +237,48 @@ impl Reading {
 fn out_of_order(last: Option<SequenceNumber>, next: SequenceNumber) -> Error {
     let last = last.map(|last| last.to_string()).unwrap_or_default();
     Error::contract(format!("the reader answered record {next} after record {last}; sequence numbers must increase"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Silent;
+    use crate::wrap::scripted::{MANY, Scripted, batch, fails};
+
+    fn feed(source: Scripted) -> Feed {
+        Feed::start(FeedConfig {
+            source: Arc::new(source),
+            shard: "0".into(),
+            from: StartPosition::TrimHorizon,
+            channel_from: ChannelFrom::default(),
+            idle: Duration::from_millis(250),
+            retry: RetryPolicy::default(),
+            observer: Arc::new(Silent),
+            seed: 0,
+        })
+    }
+
+    fn expired() -> Error {
+        Error::new(ErrorKind::PositionExpired, "five minutes have passed")
+    }
+
+    /// A reader that was throttled until its position expired was taken for one whose records are gone.
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_expires_while_it_is_throttled_is_opened_anew() {
+        let throttled = || fails(Error::throttled(None, "slow down"));
+        let source = Scripted::new(["0"]).then("0", throttled()).then("0", fails(expired()));
+        let mut feed = feed(source.then("0", throttled()).then("0", batch([(1, 1)])));
+        feed.request(MANY);
+        let read = feed.next().await;
+        assert!(matches!(&read, Read::Page(page) if page.records().len() == 1), "{read:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_expires_again_before_it_has_answered_is_given_up() {
+        let source = Scripted::new(["0"]).then("0", fails(expired())).then("0", fails(expired()));
+        let mut feed = feed(source);
+        feed.request(MANY);
+        let read = feed.next().await;
+        assert!(matches!(&read, Read::Failed(error) if error.kind() == ErrorKind::PositionExpired), "{read:?}");
+    }
 }

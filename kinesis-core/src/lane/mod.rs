@@ -23,7 +23,7 @@ use crate::demand::DemandBuffer;
 use crate::error::{Error, Result};
 use crate::feed::Ring;
 use crate::lease::Cursor;
-use crate::pipeline::{Ordering, Subscription};
+use crate::pipeline::{BatchPolicy, Ordering, Subscription};
 use crate::record::Page;
 use crate::selector::Selector;
 use crate::shard::StartPosition;
@@ -84,6 +84,9 @@ pub(crate) struct Lane {
     width: usize,
     held: HeldKeys,
     runs: HashMap<u64, Run>,
+    /// Records in runs that occupy their slots. What comes back behind a key that was held is let in past the demand, so
+    /// the demand has to be kept here as well.
+    busy: usize,
     next_run: u64,
     tasks: JoinSet<()>,
     /// Deliveries no longer wait to be filled: nothing more comes.
@@ -116,6 +119,7 @@ impl Lane {
             width,
             held: HeldKeys::default(),
             runs: HashMap::new(),
+            busy: 0,
             next_run: 0,
             tasks: JoinSet::new(),
             flushing: false,
@@ -245,6 +249,7 @@ impl Lane {
         for slot in 0..self.slots.len() {
             while self.parts.state == State::Running
                 && self.slots[slot].running < self.width
+                && self.busy < self.parts.subscription.demand.max
                 && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
             {
                 if due > now && !self.flushing && !stalled {
@@ -260,7 +265,10 @@ impl Lane {
     fn send(&mut self, slot: usize) {
         let Self { held, demand, parts, slots, .. } = self;
         let keyed = parts.terms.holds == Holds::Key && !held.is_empty();
-        let taken = slots[slot].queue.take(&parts.subscription.batch, |page, index| {
+        let BatchPolicy { max_records, .. } = parts.subscription.batch;
+        let room = max_records.min(parts.subscription.demand.max - self.busy);
+        let policy = BatchPolicy { max_records: room, ..parts.subscription.batch };
+        let taken = slots[slot].queue.take(&policy, |page, index| {
             let kept = keyed && held.keep(page.key_hashes()[index], page, index);
             if kept {
                 demand.put_aside(1);
@@ -274,6 +282,7 @@ impl Lane {
         let run = self.next_run;
         self.next_run += 1;
         slots[slot].running += 1;
+        self.busy += taken.len;
         self.runs.insert(run, Run { slot, left: taken.len, waiting: false });
         let (terms, reports, lane) = (Arc::clone(&parts.terms), parts.reports.clone(), parts.index);
         self.tasks.spawn(async move {
@@ -310,6 +319,7 @@ impl Lane {
         self.parts.ledger.settle(delivery);
         self.parts.counters.settled(how, delivery.len() as u64);
         if !waiting {
+            self.busy -= delivery.len();
             self.demand.settle(delivery.len(), bytes);
             return;
         }
@@ -335,6 +345,7 @@ impl Lane {
         }
         entry.waiting = true;
         self.slots[entry.slot].running -= 1;
+        self.busy -= left.len();
         self.demand.put_aside(left.len());
         if holds == Holds::Key {
             left.key_hashes().for_each(|key| self.held.hold(key));

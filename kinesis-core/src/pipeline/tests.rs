@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    Batch, Demand, Error, ErrorKind, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd, ShardId,
-    ShardReader, StartPosition, StreamId, handler,
+    Batch, Demand, Error, ErrorKind, LeaseStore, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd,
+    ShardId, ShardReader, StartPosition, StreamId, SubscriptionRecord, handler,
 };
-use crate::{MemoryLeaseStore, channel_sink};
+use crate::{Cursor, CursorPosition, Lease, MemoryLeaseStore, Progress, channel_sink};
 
 type Shards = BTreeMap<ShardId, (Shard, Vec<Record>)>;
 
@@ -203,6 +203,32 @@ async fn children_start_when_their_parents_are_finished_and_every_subscription_a
     }
 }
 
+/// A subscription that waited for a parent had its cursor in the child stored all the same. The grandparent's child had
+/// no row yet, so that cursor was taken as proof that it had been read, and its records were lost.
+#[tokio::test(start_paused = true)]
+async fn who_waits_at_a_grandchild_still_reads_the_parent() {
+    let log = Log::of("a1");
+    log.shard(Shard::new("1").with_parents([ShardId::from("0")]).with_end(None), "a2");
+    log.shard(Shard::new("2").with_parents([ShardId::from("1")]).with_end(None), "a3");
+    let store = MemoryLeaseStore::default();
+    let shards = ["0", "1", "2"].map(ShardId::from);
+    let mut new = SubscriptionRecord::new(log.stream(), "new".into(), StartPosition::Latest, shards);
+    new.pins.insert("2".into(), StartPosition::TrimHorizon);
+    store.put_subscription(None, &new).await.unwrap();
+    let collect = Collect::default();
+    let slow =
+        collect.sink(|text, before| if text == "a1" && before < 5 { Outcome::Retry } else { Outcome::Delivered });
+    let pipeline = Pipeline::builder("app", log)
+        .leases(store)
+        .commit_every(Duration::from_millis(1))
+        .subscribe(Subscription::new("new", handler(|_| async {})))
+        .subscribe(from_start("old", slow))
+        .build()
+        .unwrap();
+    pipeline.run_until(never()).await.unwrap();
+    assert_eq!(collect.delivered(), ["a1", "a2", "a3"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_behind_what_was_settled() {
     let (store, log, collect) = (MemoryLeaseStore::default(), Log::of("a1 b1 a2 c1 b2 a3"), Collect::default());
@@ -270,6 +296,28 @@ async fn a_subscription_that_halts_stops_on_every_shard() {
     assert_eq!(summary.subscriptions["x"].halted.as_deref(), Some("never"));
 }
 
+/// The run waited for ever for the lease of a dead worker that only the halted subscription had wanted.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_lease_that_only_a_halted_subscription_wanted() {
+    let log = Log::of("a1");
+    log.shard(Shard::new("1").with_end(None), "b1");
+    let store = MemoryLeaseStore::default();
+    let row = Lease::new(log.stream(), &Shard::new("1"));
+    store.create(&row).await.unwrap();
+    let mut dead = store.claim(&row, &"dead".into()).await.unwrap().unwrap();
+    let end = Cursor::new(1, CursorPosition::End);
+    store.advance(&mut dead, Some(&Progress::new([("goes".into(), end)]))).await.unwrap();
+    let pipeline = Pipeline::builder("app", log)
+        .leases(store)
+        .subscribe(from_start("halts", handler(|_| async { Outcome::rejected("never") })))
+        .subscribe(from_start("goes", handler(|_| async {})))
+        .build()
+        .unwrap();
+    let summary = tokio::time::timeout(Duration::from_secs(3_600), pipeline.run_until(never())).await.unwrap().unwrap();
+    assert!(summary.subscriptions["halts"].halted.is_some());
+    assert_eq!(summary.subscriptions["goes"].delivered, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_finishes_what_is_in_flight_and_says_when_it_could_not() {
     let start = Instant::now();
@@ -312,6 +360,34 @@ async fn never_more_is_in_flight_than_was_asked_for() {
     let summary = pipeline.run_until(never()).await.unwrap();
     assert_eq!(summary.subscriptions["x"].delivered, 200);
     assert_eq!(most.load(AtomicOrdering::SeqCst), 7);
+}
+
+/// Records that had waited behind a held key were all sent off at once when it was released, past the demand.
+#[tokio::test(start_paused = true)]
+async fn what_waited_behind_a_key_comes_back_within_the_demand() {
+    let (in_flight, most, tries) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
+    let (now, peak) = (Arc::clone(&in_flight), Arc::clone(&most));
+    let sink = handler(move |record: Record| {
+        let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
+        let stuck = &*record.data == b"a0" && tries.fetch_add(1, AtomicOrdering::SeqCst) < 4;
+        async move {
+            if &*record.data == b"a0" {
+                return if stuck { Outcome::Retry } else { Outcome::Delivered };
+            }
+            peak.fetch_max(now.fetch_add(1, AtomicOrdering::SeqCst) + 1, AtomicOrdering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            now.fetch_sub(1, AtomicOrdering::SeqCst);
+            Outcome::Delivered
+        }
+    });
+    let names: Vec<String> = (0..400).map(|n| format!("{}{n}", ["a", "b", "c", "d", "e"][n % 5])).collect();
+    let demand = Demand { min: 0, max: 1, ..Demand::default() };
+    let pipeline = Pipeline::builder("app", Log::of(&names.join(" ")))
+        .subscribe(from_start("x", sink).demand(demand))
+        .build()
+        .unwrap();
+    let summary = pipeline.run_until(never()).await.unwrap();
+    assert_eq!((summary.subscriptions["x"].delivered, most.load(AtomicOrdering::SeqCst)), (400, 1));
 }
 
 #[tokio::test(start_paused = true)]

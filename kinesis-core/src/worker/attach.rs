@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::lane::Start;
 use crate::lease::{Cursor, CursorPosition, Lease, LeaseStore, SubscriptionRecord};
 use crate::pipeline::Subscription;
@@ -43,18 +43,36 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<BTreeM
     // Reading a pipe takes its records away, so its tip cannot be looked at.
     let open = listing.iter().filter(|shard| !shard.closed && source.caps().replayable);
     for shard in open {
-        let mut reader = source.open_shard(&shard.id, StartPosition::Latest).await?;
-        // A reader that parks has nothing to say yet, and is not waited for.
-        let patience = if source.caps().parks { Duration::ZERO } else { Duration::MAX };
-        let first = tokio::time::timeout(patience, reader.next_batch(NonZeroUsize::MIN)).await;
-        if let Some(batch) = first.ok().transpose()? {
-            let met = batch.records.first().map(|record| StartPosition::At(record.sequence_number));
-            if let Some(pin) = met.or(batch.resume) {
-                pins.insert(shard.id.clone(), pin);
-            }
+        if let Some(pin) = pin_tip(source, &shard.id).await? {
+            pins.insert(shard.id.clone(), pin);
         }
     }
     Ok(pins)
+}
+
+/// Where the tip of a shard is now; `None` when the source cannot say.
+async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Result<Option<StartPosition>> {
+    let mut reader = source.open_shard(shard, StartPosition::Latest).await?;
+    // A reader that parks has nothing to say yet, and is not waited for.
+    let patience = if source.caps().parks { Duration::ZERO } else { Duration::MAX };
+    // An empty answer need not tell the place. Five are a second's worth of reads on Kinesis.
+    for _ in 0..5 {
+        let batch = match tokio::time::timeout(patience, reader.next_batch(NonZeroUsize::MIN)).await {
+            Err(_) => return Ok(None),
+            Ok(Ok(batch)) => batch,
+            // Nothing is pinned yet, so the tip of now is as good as the one that expired.
+            Ok(Err(error)) if error.kind() == ErrorKind::PositionExpired => {
+                reader = source.open_shard(shard, StartPosition::Latest).await?;
+                continue;
+            }
+            Ok(Err(error)) => return Err(error),
+        };
+        let met = batch.records.first().map(|record| StartPosition::At(record.sequence_number));
+        if let Some(pin) = met.or(batch.resume) {
+            return Ok(Some(pin));
+        }
+    }
+    Ok(None)
 }
 
 /// Where a subscription is on a shard.
@@ -103,7 +121,8 @@ impl Place {
 mod tests {
     use super::*;
     use crate::lease::Progress;
-    use crate::{SequenceNumber, StreamId};
+    use crate::wrap::scripted::{Scripted, empty, fails};
+    use crate::{Batch, Error, SequenceNumber, StreamId};
 
     fn record(start: StartPosition) -> SubscriptionRecord {
         SubscriptionRecord::new(&StreamId::new("s"), "audit".into(), start, [ShardId::from("0")])
@@ -121,6 +140,18 @@ mod tests {
         let place = Place::of(&record, &ShardId::from("1"), false, None);
         assert_eq!(place, Place::Unread(Start::new(StartPosition::TrimHorizon, None)));
         assert_eq!(Place::of(&record, &ShardId::from("0"), true, None), Place::Finished, "closed before the attach");
+    }
+
+    /// One empty answer that told no place left the tip unpinned: what was put until the shard was read was lost, and on a
+    /// shard that closed before, all of it. A reader that expired ended the run.
+    #[tokio::test(start_paused = true)]
+    async fn the_tip_is_asked_for_again() {
+        let resume = StartPosition::After(SequenceNumber::from(7));
+        let expired = Error::new(ErrorKind::PositionExpired, "expired");
+        let tells = Some(Ok(Batch::empty().with_resume(resume)));
+        let source = Scripted::new(["0", "1"]).then("0", empty()).then("0", fails(expired)).then("0", tells);
+        assert_eq!(pin_tip(&source, &"0".into()).await.unwrap(), Some(resume));
+        assert_eq!(pin_tip(&source, &"1".into()).await.unwrap(), None, "a source that never says");
     }
 
     #[test]

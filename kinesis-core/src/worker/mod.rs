@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -30,7 +30,7 @@ use crate::sink::SubscriptionName;
 use crate::source::{ShardEnd, StreamSource};
 
 use keeper::Kept;
-use runner::{Exit, Notice, Phase};
+use runner::{Command, Exit, Notice};
 use shards::Shards;
 
 /// What a worker works with.
@@ -74,7 +74,6 @@ pub(crate) struct Worker {
     config: Arc<WorkerConfig>,
     shards: Shards,
     tasks: JoinSet<Ended>,
-    phase: watch::Sender<Phase>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
     rng: fastrand::Rng,
     /// Something happened after which leases are looked at again.
@@ -89,7 +88,6 @@ impl Worker {
             rng: fastrand::Rng::with_seed(config.seed),
             shards: Shards::default(),
             tasks: JoinSet::new(),
-            phase: watch::Sender::new(Phase::Running),
             notices: mpsc::unbounded_channel(),
             stale: true,
             done: Done::default(),
@@ -169,7 +167,7 @@ impl Worker {
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
                 self.stale |= self.shards.open_gates(&subscription);
             }
-            Notice::Halted(subscription) => self.shards.halt(&subscription),
+            Notice::Halted(subscription) => self.shards.tell(&Command::Halt(subscription)),
         }
     }
 
@@ -204,11 +202,11 @@ impl Worker {
             return;
         }
         self.config.observer.on(&Event::Draining);
-        self.phase.send_replace(Phase::Draining);
+        self.shards.tell(&Command::Drain);
         let deadline = Instant::now() + self.config.drain;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
-            self.phase.send_replace(Phase::Stopping);
+            self.shards.tell(&Command::Stop);
             // What is left is writing the last progress; a store that does not answer in a failover time never will.
             let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
         }

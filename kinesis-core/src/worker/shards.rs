@@ -107,16 +107,20 @@ impl Shards {
     }
 
     /// Shards that this worker could take: known, not held, not exhausted, and some of `subscriptions` may read them.
-    pub(super) fn wanted(&self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
+    pub(super) fn wanted(&mut self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
         let reads = |shard: &ShardId, name: &SubscriptionName| {
             self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
         };
-        self.lineage
+        let wanted: Vec<Shard> = self
+            .lineage
             .shards()
             .filter(|shard| !self.held.contains_key(*shard) && !self.exhausted.contains(*shard))
             .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
             .filter_map(|shard| self.known.get(shard).cloned())
-            .collect()
+            .collect();
+        // A lease that nobody here wants any more is not waited for.
+        self.watched.retain(|shard, _| wanted.iter().any(|wanted| wanted.id == *shard));
+        wanted
     }
 
     /// Whether a row may be claimed: nobody holds it, or its holder's counter stood still for a failover time on our
@@ -153,20 +157,20 @@ impl Shards {
         self.held.insert(shard.clone(), held);
     }
 
+    /// Tells every runner. Each has a channel of its own: one for all would wake them in an order that no seed decides.
+    pub(super) fn tell(&self, command: &Command) {
+        for held in self.held.values() {
+            // A runner that is gone needs no command.
+            let _ = held.commands.send(command.clone());
+        }
+    }
+
     /// Takes in that a task ended. The shard is let go when both of its tasks have: until then it must not start anew.
     pub(super) fn task_ended(&mut self, task: Id) {
         self.held.retain(|_, held| {
             held.tasks.retain(|id| *id != task);
             !held.tasks.is_empty()
         });
-    }
-
-    /// Stops a subscription on every shard held.
-    pub(super) fn halt(&self, subscription: &SubscriptionName) {
-        for held in self.held.values() {
-            // A runner that is gone needs no command.
-            let _ = held.commands.send(Command::Halt(subscription.clone()));
-        }
     }
 
     pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {

@@ -123,7 +123,6 @@ impl Worker {
             lanes,
             reports,
             commands: commanded,
-            phase: self.phase.subscribe(),
             notices: self.notices.0.clone(),
             orders: order,
             commit_every: config.commit_every,

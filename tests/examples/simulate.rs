@@ -1,0 +1,95 @@
+//! Runs simulated worlds, one a seed, and says which promises were broken.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use kinesis_tests::simulation::{Story, simulate};
+
+const USAGE: &str = "usage: simulate --seeds N [--from S] [--log]
+
+  --seeds N   how many worlds
+  --from S    the first seed (default 0)
+  --log       print each world's event log; for a single seed";
+
+/// Every so many seeds are lived through twice, and must tell the same story.
+const TWICE: u64 = 16;
+
+struct Options {
+    seeds: u64,
+    from: u64,
+    log: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let next = AtomicU64::new(0);
+    let violations = AtomicU64::new(0);
+    let printing = Mutex::new(());
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let nth = next.fetch_add(1, Ordering::Relaxed);
+                    if nth >= options.seeds {
+                        break;
+                    }
+                    let story = run(options.from.wrapping_add(nth));
+                    violations.fetch_add(story.violations.len() as u64, Ordering::Relaxed);
+                    if options.log || !story.violations.is_empty() {
+                        let _one_at_a_time = printing.lock();
+                        print(&story, options.log);
+                    }
+                }
+            });
+        }
+    });
+    let violations = violations.into_inner();
+    println!("{} seeds, {violations} violations", options.seeds);
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lives through a seed, at times twice.
+fn run(seed: u64) -> Story {
+    let mut story = simulate(seed);
+    if seed.is_multiple_of(TWICE) {
+        story.compare(&simulate(seed));
+    }
+    story
+}
+
+fn print(story: &Story, log: bool) {
+    if log {
+        story.log.iter().for_each(|line| println!("{line}"));
+        println!("{:?}, hash {:016x}", story.seen, story.hash());
+    }
+    if !story.violations.is_empty() {
+        print!("{story}");
+    }
+}
+
+fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { seeds: 0, from: 0, log: false };
+    let mut args = args.peekable();
+    while let Some(arg) = args.next() {
+        let mut number = || {
+            let value = args.next().ok_or_else(|| format!("{arg} wants a number"))?;
+            value.parse().map_err(|_| format!("{arg} wants a number, not {value:?}"))
+        };
+        match arg.as_str() {
+            "--seeds" => options.seeds = number()?,
+            "--from" => options.from = number()?,
+            "--log" => options.log = true,
+            _ => return Err(format!("unknown argument {arg:?}")),
+        }
+    }
+    if options.seeds == 0 { Err("--seeds is missing or 0".into()) } else { Ok(options) }
+}

@@ -1,0 +1,129 @@
+//! Whole lives of a pipeline, driven by a seed, and the promises that must hold through all of them.
+//!
+//! A seed is a world: a stream with its producer, splits and merges, subscriptions of every kind, and faults in source,
+//! sink and store. One worker after another lives in it, is stopped or crashes; in the end the faults cease, the stream
+//! finishes, and the last worker has to end by itself with everything settled. All of it runs on one thread and a paused
+//! clock, and nothing is random but the seed: the same seed tells the same story, line by line.
+//!
+//! Whether the promises hold is decided by a [`Model`](model::Model) that knows nothing of the pipeline's own accounts:
+//! it sees what was put, what the sinks answered and what the store holds.
+
+mod fate;
+mod journal;
+mod model;
+mod plan;
+mod sink;
+mod store;
+mod world;
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::runtime::Builder;
+
+use model::Model;
+use plan::Plan;
+
+/// A promise that was broken, and how that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The promise.
+    pub promise: &'static str,
+    /// The record, key, subscription or shard, and what happened to it.
+    pub evidence: String,
+    /// How many lines the event log had when it was seen.
+    pub line: usize,
+}
+
+/// What became of a seed.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The seed.
+    pub seed: u64,
+    /// Every promise that was broken.
+    pub violations: Vec<Violation>,
+    /// The event log.
+    pub log: Vec<String>,
+    /// What was seen to happen, to prove that a set of seeds covers what it claims to.
+    pub seen: Seen,
+}
+
+/// Counts of what happened in a story.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Records put.
+    pub records: usize,
+    /// Calls of sinks.
+    pub deliveries: usize,
+    /// Records taken by a sink that had it before.
+    pub repeats: usize,
+    /// Workers that crashed.
+    pub crashes: usize,
+    /// Workers that were asked to stop.
+    pub stops: usize,
+    /// Splits and merges.
+    pub reshards: usize,
+    /// Records that went to the dead letters.
+    pub dead_letters: usize,
+    /// Records passed over.
+    pub skipped: usize,
+    /// Subscriptions that halted in the last run.
+    pub halted: usize,
+    /// Faults of source and store; those of sinks not counted.
+    pub faults: usize,
+}
+
+impl Story {
+    /// A number that differs when a line of the event log does.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.log.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Compares the story with another one of the same seed; where they differ, that is a violation.
+    pub fn compare(&mut self, again: &Self) {
+        if self.hash() != again.hash() {
+            let line = self.log.iter().zip(&again.log).take_while(|(one, other)| one == other).count();
+            let evidence = format!("line {line} is {:?}, then {:?}", self.log.get(line), again.log.get(line));
+            self.violations.push(Violation { promise: "the same seed tells the same story", evidence, line });
+        }
+    }
+}
+
+impl fmt::Display for Story {
+    /// The seed, each broken promise with the lines before it, and how to see it again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const TAIL: usize = 15;
+        for Violation { promise, evidence, line } in &self.violations {
+            writeln!(f, "seed {}: {promise}: {evidence}", self.seed)?;
+            for line in &self.log[line.saturating_sub(TAIL)..*line] {
+                writeln!(f, "    {line}")?;
+            }
+        }
+        writeln!(f, "again: --from {} --seeds 1 --log", self.seed)
+    }
+}
+
+/// Lives through the world of a seed.
+///
+/// # Panics
+///
+/// When the operating system refuses a runtime.
+#[must_use]
+pub fn simulate(seed: u64) -> Story {
+    // Nonces are drawn from the thread's generator; nothing depends on their values, but a replay should be exact.
+    fastrand::seed(seed);
+    let plan = Plan::of(seed);
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without I/O needs nothing that could be missing");
+    let model = runtime.block_on(async { Model::new(&plan) });
+    let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world::live(&plan, &model))));
+    if lived.is_err() {
+        model.violate("nothing panics", "the simulation itself; see the message above".to_owned());
+    }
+    drop(runtime);
+    model.into_story(seed)
+}
