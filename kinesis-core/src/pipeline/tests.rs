@@ -282,6 +282,26 @@ async fn a_subscription_that_halts_stops_alone() {
     assert_eq!(goes.delivered().len(), 4);
 }
 
+/// The lanes of a halted subscription waited for ever at the children of the shard where it had halted, and the run with
+/// them.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_halts_waits_at_no_child() {
+    let log = Log::of("a1");
+    log.shard(Shard::new("1").with_parents([ShardId::from("0")]).with_end(None), "a2");
+    let rejecting = handler(|_| async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Outcome::rejected("never")
+    });
+    let pipeline = Pipeline::builder("app", log)
+        .subscribe(from_start("halts", rejecting))
+        .subscribe(from_start("goes", handler(|_| async {})))
+        .build()
+        .unwrap();
+    let summary = tokio::time::timeout(Duration::from_secs(3_600), pipeline.run_until(never())).await.unwrap().unwrap();
+    assert!(summary.subscriptions["halts"].halted.is_some());
+    assert_eq!(summary.subscriptions["goes"].delivered, 2);
+}
+
 /// The run waited for ever for the lease of a dead worker that only the halted subscription had wanted.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_lease_that_only_a_halted_subscription_wanted() {

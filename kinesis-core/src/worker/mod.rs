@@ -167,6 +167,7 @@ impl Worker {
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
                 self.stale |= self.shards.open_gates(&subscription);
             }
+            Notice::Halted(subscription) => self.shards.halted(&subscription),
         }
     }
 

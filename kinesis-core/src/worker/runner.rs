@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::keeper::Order;
+use crate::deliver::Report;
 use crate::error::{Error, Result};
 use crate::feed::{Feed, FeedConfig, Read, Ring};
 use crate::lane::{Lane, LaneReport, State};
@@ -40,6 +41,8 @@ pub(super) enum Notice {
     Ended(ShardId, Vec<Shard>),
     /// A subscription is done with the shard.
     Finished(ShardId, SubscriptionName),
+    /// A subscription halted.
+    Halted(SubscriptionName),
 }
 
 /// How running a shard ended.
@@ -59,7 +62,7 @@ pub(super) struct Runner {
     pub(super) feed: FeedConfig,
     pub(super) lanes: Vec<Lane>,
     pub(super) reports: mpsc::UnboundedReceiver<LaneReport>,
-    /// Subscriptions that have finished the parents meanwhile.
+    /// Subscriptions that have finished the parents meanwhile, or halted and never will.
     pub(super) gates: mpsc::UnboundedReceiver<SubscriptionName>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
@@ -201,6 +204,11 @@ impl Runner {
     fn take_reports(&mut self, reports: &mut Vec<LaneReport>, round: &mut Round) {
         let now = Instant::now();
         for (lane, run, report) in reports.drain(..) {
+            if matches!(report, Report::Halted(_)) {
+                let subscription = self.lanes[lane].subscription().name.clone();
+                // A worker that is gone needs no notice.
+                let _ = self.notices.send(Notice::Halted(subscription));
+            }
             self.lanes[lane].on_report(run, report, now);
             if round.touched.last() != Some(&lane) {
                 round.touched.push(lane);

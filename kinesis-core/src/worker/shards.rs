@@ -178,6 +178,15 @@ impl Shards {
         self.exhausted.insert(shard.clone());
     }
 
+    /// Ends the wait of a subscription that has halted: it will not finish the parents.
+    pub(super) fn halted(&mut self, subscription: &SubscriptionName) {
+        for held in self.held.values_mut().filter(|held| held.gated.contains(subscription)) {
+            held.gated.remove(subscription);
+            // A runner that is gone needs no gate.
+            let _ = held.gates.send(subscription.clone());
+        }
+    }
+
     /// Lets a subscription into the shards held whose parents it has finished now; says whether there may be others.
     pub(super) fn open_gates(&mut self, subscription: &SubscriptionName) -> bool {
         let opens: Vec<ShardId> = self
