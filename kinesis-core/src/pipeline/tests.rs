@@ -382,6 +382,23 @@ async fn never_more_is_in_flight_than_was_asked_for() {
     assert_eq!(most.load(AtomicOrdering::SeqCst), 7);
 }
 
+/// A lane that put all it had taken aside took no more until the held key was tried again.
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_a_key_leaves_room_for_its_neighbours() {
+    let (collect, busy) = (Collect::default(), std::sync::atomic::AtomicBool::new(false));
+    let sink = collect.sink(move |text, _| match text {
+        "a1" if !busy.swap(true, AtomicOrdering::SeqCst) => Outcome::busy(Some(Duration::from_secs(10))),
+        _ => Outcome::Delivered,
+    });
+    let demand = Demand { min: 0, max: 1, ..Demand::default() };
+    let pipeline = Pipeline::builder("app", Log::of("a1 a2 b1 b2"))
+        .subscribe(from_start("x", sink).demand(demand))
+        .build()
+        .unwrap();
+    pipeline.run_until(never()).await.unwrap();
+    assert_eq!(collect.text(), "a1! b1 b2 a1 a2");
+}
+
 /// Records that had waited behind a held key were all sent off at once when it was released, past the demand.
 #[tokio::test(start_paused = true)]
 async fn what_waited_behind_a_key_comes_back_within_the_demand() {
