@@ -5,15 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
 
 use super::Terms;
 use crate::error::{Error, Result};
 use crate::sink::{Delivery, Outcomes, Sink};
 
-/// Calls the subscription's sink when it is this delivery's turn.
+/// Waits until the sink may be called once more at the same time.
+pub(super) async fn turn(terms: &Terms) -> SemaphorePermit<'_> {
+    terms.turns.acquire().await.expect("the semaphore of turns is never closed")
+}
+
+/// Calls the subscription's sink.
 pub(super) async fn attempt(terms: &Terms, delivery: &Delivery) -> Result<Outcomes> {
-    let _turn = terms.turns.acquire().await.expect("the semaphore of turns is never closed");
     let span = tracing::debug_span!(
         "deliver",
         subscription = %delivery.subscription(),

@@ -81,9 +81,12 @@ pub(crate) async fn deliver(terms: &Terms, delivery: Delivery, mut report: impl 
         if let Some(due) = line.due.take() {
             sleep_until(due).await;
         }
+        // Waiting for a turn is neither an attempt nor part of a record's age.
+        let turn = attempt::turn(terms).await;
         let started = Instant::now();
         let first_tried = *first_tried.get_or_insert(started);
         let answer = attempt::attempt(terms, &work.delivery).await;
+        drop(turn);
         if matches!(&answer, Ok(outcomes) if outcomes.all_delivered()) {
             observe_delivered(terms, &work.delivery, started.elapsed());
             report(Report::Settled(work.delivery, Settled::Delivered));

@@ -106,6 +106,22 @@ async fn order_per_shard_holds_everything_and_no_order_holds_nothing() {
     assert_eq!(sink.calls()[1], "a1");
 }
 
+/// The wait for a turn counted as age: a record whose first attempt failed was given up at once, because another one
+/// had kept the sink for long.
+#[tokio::test(start_paused = true)]
+async fn a_record_ages_from_its_first_attempt_and_not_from_its_turn_on() {
+    let sink = scripted(|call, texts| all(texts, |_| if call == 1 { Outcome::Retry } else { Outcome::Delivered }));
+    let mut terms = terms(sink.clone(), Holds::Key, OnReject::Skip);
+    terms.retry.max_age = Duration::from_secs(2);
+    let busy = attempt::turn(&terms).await;
+    let wait = async {
+        sleep(Duration::from_secs(10)).await;
+        drop(busy);
+    };
+    let ((settled, _), ()) = tokio::join!(run(&terms, "a1"), wait);
+    assert_eq!(settled, ["D:a1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_poison_record_ends_alone_and_the_others_arrive() {
     let sink = scripted(|_, texts| {

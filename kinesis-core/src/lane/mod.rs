@@ -143,10 +143,10 @@ impl Lane {
         self.position
     }
 
-    /// Opens a gated lane.
+    /// Opens a gated lane; one whose subscription has halted meanwhile has nothing to wait for any more.
     pub(crate) fn open(&mut self) {
         if self.parts.state == State::Gated {
-            self.parts.state = State::Running;
+            self.parts.state = if self.parts.counters.is_halted() { State::Halted } else { State::Running };
         }
     }
 

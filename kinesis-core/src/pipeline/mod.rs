@@ -32,6 +32,11 @@ impl Pipeline {
         PipelineBuilder::new(application.into(), Arc::new(source))
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_worker(self) -> WorkerConfig {
+        self.worker
+    }
+
     /// Shows how the run is going, while it runs and afterwards.
     #[must_use]
     pub fn handle(&self) -> Handle {

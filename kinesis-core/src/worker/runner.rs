@@ -158,8 +158,7 @@ impl Runner {
             let lane = &mut self.lanes[index];
             lane.reap()?;
             if round.phase == Phase::Running {
-                lane.take(&self.ring, now);
-                round.due[index] = lane.send_off(now);
+                round.due[index] = work_off(lane, &self.ring, now);
             } else {
                 round.due[index] = None;
             }
@@ -295,6 +294,20 @@ impl Runner {
         match self.ring.end() {
             Some(children) => progress.with_children(children.iter().map(|child| child.id.clone())),
             None => progress,
+        }
+    }
+}
+
+/// Lets a lane take and send off what it can; returns when its next delivery is due.
+fn work_off(lane: &mut Lane, ring: &Ring, now: Instant) -> Option<Instant> {
+    lane.take(ring, now);
+    loop {
+        let due = lane.send_off(now);
+        let before = lane.position();
+        // What was put aside behind a held key on the way made room for others.
+        lane.take(ring, now);
+        if lane.position() == before {
+            return due;
         }
     }
 }

@@ -61,7 +61,7 @@ impl Worker {
             return Ok(());
         }
         match config.store.claim(&row, &config.me).await? {
-            Some(held) => self.start(held),
+            Some(held) => self.start(held).await,
             None => {
                 self.shards.lost_race(&row);
                 Ok(())
@@ -70,7 +70,7 @@ impl Worker {
     }
 
     /// Puts a runner and a keeper on a shard that was claimed.
-    fn start(&mut self, held: HeldLease) -> Result<()> {
+    async fn start(&mut self, mut held: HeldLease) -> Result<()> {
         let config = Arc::clone(&self.config);
         let shard = held.key().shard.clone();
         let (report, reports) = mpsc::unbounded_channel();
@@ -104,6 +104,10 @@ impl Worker {
                 state: if open { State::Running } else { State::Gated },
                 reports: report.clone(),
             }));
+        }
+        if lanes.is_empty() {
+            // Whoever wanted it has halted while it was claimed.
+            return config.store.release(&mut held, None, None).await;
         }
         let from = feed_start(&lanes, &shard)?;
         let (commands, commanded) = mpsc::unbounded_channel();
@@ -177,4 +181,28 @@ fn seed(seed: u64, shard: &ShardId, user: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (seed, &**shard, user).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wrap::scripted::Scripted;
+    use crate::{LeaseStore, Pipeline, ShardKey, StreamSource, handler};
+    use std::time::Duration;
+
+    /// The only subscription that wanted a shard halted while the shard was claimed: there was no lane to open the feed
+    /// for, and the run failed with an advice about positions.
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_that_nobody_wants_any_more_is_let_go() {
+        let (source, store) = (Arc::new(Scripted::new(["0"])), crate::MemoryLeaseStore::new());
+        let pipeline = Pipeline::builder("app", Arc::clone(&source)).leases(store.clone());
+        let pipeline = pipeline.subscribe(Subscription::new("halts", handler(|_| async {})));
+        let config = pipeline.build().unwrap().into_worker();
+        config.counters["halts"].halted("a poison record".into());
+        let mut worker = Worker::new(config);
+        worker.take_shard(&Shard::new("0")).await.unwrap();
+        let row = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
+        assert_eq!((row.owner, worker.tasks.len()), (None, 0));
+        tokio::time::timeout(Duration::from_secs(60), worker.run(std::future::pending())).await.unwrap();
+    }
 }

@@ -41,8 +41,8 @@ pub(super) struct State {
     failover: Duration,
     /// When a lease's counter changed last.
     renewed: BTreeMap<ShardId, Instant>,
-    /// How often a shard was opened since it was last read.
-    openings: BTreeMap<ShardId, usize>,
+    /// Shards that were opened, and whether that was once more since they were read.
+    openings: BTreeMap<ShardId, bool>,
 }
 
 #[derive(Debug)]
@@ -203,15 +203,17 @@ impl State {
     }
 
     pub(super) fn opened(&mut self, shard: &ShardId) {
-        *self.openings.entry(shard.clone()).or_default() += 1;
+        let again = self.openings.contains_key(shard);
+        self.openings.insert(shard.clone(), again);
     }
 
     pub(super) fn read(&mut self, shard: &ShardId) {
-        self.openings.remove(shard);
+        self.openings.insert(shard.clone(), false);
     }
 
-    pub(super) fn openings_since_read(&self, shard: &ShardId) -> usize {
-        self.openings.get(shard).copied().unwrap_or(0)
+    /// Whether a shard was opened anew and not read since.
+    pub(super) fn was_reopened(&self, shard: &ShardId) -> bool {
+        self.openings.get(shard).is_some_and(|again| *again)
     }
 
     fn wants(&self, of: usize, nth: usize) -> bool {

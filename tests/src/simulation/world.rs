@@ -177,7 +177,7 @@ impl World<'_> {
     fn is_fatal(&self, injected: &Injected, shard: Option<&ShardId>) -> bool {
         match (injected.call, injected.fault) {
             (Call::OpenShard, Fault::Expire) => true,
-            (Call::Read, Fault::Expire) => shard.is_some_and(|shard| self.model.state().openings_since_read(shard) > 1),
+            (Call::Read, Fault::Expire) => shard.is_some_and(|shard| self.model.state().was_reopened(shard)),
             _ => false,
         }
     }
