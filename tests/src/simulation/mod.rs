@@ -5,7 +5,7 @@
 //! finishes, and the last worker has to end by itself with everything settled. All of it runs on one thread and a paused
 //! clock, and nothing is random but the seed: the same seed tells the same story, line by line.
 //!
-//! Whether the promises hold is decided by a [`Model`](model::Model) that knows nothing of the pipeline's own accounts:
+//! Whether the promises hold is decided by a [`Model`] that knows nothing of the pipeline's own accounts:
 //! it sees what was put, what the sinks answered and what the store holds.
 
 mod fate;
