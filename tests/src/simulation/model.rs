@@ -1,13 +1,13 @@
 //! What must be true, kept apart from the pipeline: everything that was put, and what became of it for everyone.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kinesis_core::{
-    CursorPosition, Delivery, Ordering, Outcome, Outcomes, Record, SequenceNumber, ShardId, StartPosition,
-};
+use kinesis_core::{Delivery, Ordering, Outcome, Outcomes, Record, SequenceNumber, ShardId, StartPosition};
 use tokio::time::Instant;
 
 use super::fate::Fate;
@@ -185,19 +185,6 @@ impl State {
         self.journal.line(format_args!("{name} is attached, from #{} or #{} on", window.0, window.1));
     }
 
-    /// A worker has claimed a lease that another one held.
-    pub(super) fn taken_over(&mut self, shard: &ShardId) {
-        let stood_still = self.renewed.get(shard).map_or(self.failover, Instant::elapsed);
-        let watched = self.born.elapsed().min(stood_still);
-        if watched < self.failover {
-            let failover = self.failover;
-            self.violate(
-                "no lease is taken from a worker that may live",
-                format!("{shard} was claimed after {watched:?}; failover is {failover:?}"),
-            );
-        }
-    }
-
     pub(super) fn renewed(&mut self, shard: &ShardId) {
         self.renewed.insert(shard.clone(), Instant::now());
     }
@@ -253,106 +240,6 @@ impl State {
         below.is_none_or(|below| self.puts[first].record.sequence_number < below).then_some(first)
     }
 
-    /// Checks a delivery before it is made, and counts it as in flight.
-    pub(super) fn begin(&mut self, of: usize, delivery: &Delivery) -> Vec<usize> {
-        let plan = self.subscriptions[of].plan.clone();
-        let name = &plan.name;
-        let mut nths = Vec::new();
-        for entry in delivery.iter() {
-            let place = (delivery.shard().clone(), entry.sequence_number);
-            let Some(nth) = self.places.get(&place).copied() else {
-                self.violate("nothing is delivered that was not put", format!("{} to {name}", entry.id()));
-                continue;
-            };
-            nths.push(nth);
-            let put = &self.puts[nth];
-            if put.record != *entry.record() || put.channel != entry.channel() {
-                self.violate("records arrive as they were put", format!("#{nth} to {name}: {:?}", entry.record()));
-            }
-            let within = self.subscriptions[of].window.is_some_and(|(may, _)| nth >= may);
-            let channel = &self.puts[nth].channel;
-            if !within || plan.channels.as_ref().is_some_and(|channels| !channels.contains(channel)) {
-                let evidence = format!("#{nth} of {channel} to {name}");
-                self.violate("nothing is delivered that was not subscribed to", evidence);
-            }
-        }
-        self.seen.deliveries += 1;
-        let (shard, attempt) = (delivery.shard(), delivery.attempt());
-        self.journal.line(format_args!("{name} <- {shard} {nths:?} attempt {attempt}"));
-        self.check_parents(of, shard);
-        self.check_order(of, shard, &nths);
-        self.check_bounds(of, delivery, &nths);
-        for nth in &nths {
-            self.subscriptions[of].fates[*nth].tried(attempt == 1);
-        }
-        nths
-    }
-
-    fn check_parents(&mut self, of: usize, shard: &ShardId) {
-        let mut above: Vec<ShardId> = self.shards[shard].parents.clone();
-        let mut met = BTreeSet::new();
-        while let Some(parent) = above.pop() {
-            if !met.insert(parent.clone()) {
-                continue;
-            }
-            if let Some(open) = self.first_open(of, &Row::Shard(parent.clone()), None) {
-                let name = &self.subscriptions[of].plan.name;
-                let evidence = format!("{name} is given {shard} while #{open} of {parent} is open");
-                self.violate("a child is never read before its parents", evidence);
-            }
-            above.extend(self.shards.get(&parent).map(|facts| facts.parents.clone()).unwrap_or_default());
-        }
-    }
-
-    /// What is before a record in its row is settled, or comes before it in the same delivery.
-    fn check_order(&mut self, of: usize, shard: &ShardId, nths: &[usize]) {
-        let ordering = self.subscriptions[of].plan.ordering;
-        let mut earlier = BTreeSet::new();
-        for nth in nths.iter().copied() {
-            let row = match ordering {
-                Ordering::PerShard => Row::Shard(shard.clone()),
-                Ordering::PerKey { .. } => Row::Key(self.puts[nth].record.partition_key.to_string()),
-                _ => return,
-            };
-            // Per shard, the key's order across shards has to hold too; `check_parents` sees to that.
-            if let Some(first) = self.first_open(of, &row, None) {
-                let from = self.row(&row).partition_point(|other| *other < first);
-                let to = self.row(&row).partition_point(|other| *other < nth);
-                let behind = self.row(&row).get(from..to).unwrap_or_default();
-                let passed = behind.iter().find(|other| self.is_open(of, **other) && !earlier.contains(*other));
-                if let Some(passed) = passed {
-                    let name = &self.subscriptions[of].plan.name;
-                    let evidence = format!("{name} is given #{nth} while #{passed} before it is open, in {row:?}");
-                    self.violate("order is kept", evidence);
-                }
-            }
-            earlier.insert(nth);
-        }
-    }
-
-    fn check_bounds(&mut self, of: usize, delivery: &Delivery, nths: &[usize]) {
-        let SubscriptionPlan { name, batch, demand, ordering, .. } = self.subscriptions[of].plan.clone();
-        let bytes: usize = delivery.records().map(Record::size).sum();
-        if nths.len() > batch.max_records || nths.len() > 1 && bytes > batch.max_bytes || nths.is_empty() {
-            let evidence = format!("{name}: {} records of {bytes} bytes, allowed are {batch:?}", nths.len());
-            self.violate("no delivery exceeds its policy", evidence);
-        }
-        let parallel = match ordering {
-            Ordering::PerKey { parallel } | Ordering::Unordered { parallel } => parallel.get(),
-            _ => 1,
-        };
-        let now = self.subscriptions[of].in_flight.entry(delivery.shard().clone()).or_default();
-        now.calls += 1;
-        now.records += nths.len();
-        now.first_tries += if delivery.attempt() == 1 { nths.len() } else { 0 };
-        now.bytes += bytes;
-        let fits = now.bytes <= demand.max_bytes || now.records == 1;
-        if now.calls > parallel || now.first_tries > demand.max || !fits {
-            let evidence = format!("{name} on {}: {now:?}, allowed are {parallel} calls, {demand:?}", delivery.shard());
-            self.violate("no more is in flight than was asked for", evidence);
-        }
-    }
-
     /// A call is over, with or without an answer.
     pub(super) fn end(&mut self, of: usize, delivery: &Delivery) {
         let Some(now) = self.subscriptions[of].in_flight.get_mut(delivery.shard()) else { return };
@@ -405,75 +292,10 @@ impl State {
         }
     }
 
-    /// Dead letters come; answers which they are.
-    pub(super) fn dead_letters(&mut self, of: usize, delivery: &Delivery) -> Vec<usize> {
-        let name = self.subscriptions[of].plan.name.clone();
-        let place = |record: &Record| self.places.get(&(delivery.shard().clone(), record.sequence_number)).copied();
-        let nths: Vec<usize> = delivery.records().filter_map(place).collect();
-        self.journal.line(format_args!("{name} dead letters {nths:?}"));
-        for (nth, entry) in nths.iter().zip(delivery.iter()) {
-            let unfounded = !self.subscriptions[of].fates[*nth].given_up;
-            if unfounded || entry.rejection().is_none() || self.puts[*nth].record != *entry.record() {
-                let evidence = format!("#{nth} of {name}: {:?}", entry.rejection());
-                self.violate("a dead letter has a reason and its payload", evidence);
-            }
-        }
-        nths
-    }
-
     /// Dead letters are stored.
     pub(super) fn buried(&mut self, of: usize, nth: usize) {
         self.subscriptions[of].fates[nth].settled = true;
         self.seen.dead_letters += 1;
-    }
-
-    /// Checks a cursor that is to be stored: everything before it is settled.
-    pub(super) fn check_cursor(&mut self, name: &str, shard: &ShardId, position: CursorPosition) {
-        let Some(of) = self.subscriptions.iter().position(|subscriber| subscriber.plan.name == name) else { return };
-        let below = match position {
-            CursorPosition::Next(StartPosition::At(number)) => Some(number),
-            CursorPosition::Next(StartPosition::After(number)) => Some(number.plus(1)),
-            CursorPosition::Next(StartPosition::Latest) => {
-                return self.violate("a stored cursor is a place", format!("{name} at the tip of {shard}"));
-            }
-            CursorPosition::Next(_) => return,
-            CursorPosition::End if !self.shards.get(shard).is_some_and(|facts| facts.closed) => {
-                return self.violate("only a closed shard ends", format!("{name} on {shard}"));
-            }
-            CursorPosition::End => None,
-        };
-        if let Some(open) = self.first_open(of, &Row::Shard(shard.clone()), below) {
-            let evidence = format!("{name} on {shard}: {position:?} is stored while #{open} is open");
-            self.violate("a cursor never passes an unsettled record", evidence);
-        }
-    }
-
-    /// Whether a subscription met a record that it may not pass over.
-    pub(super) fn may_have_halted(&self, of: usize) -> bool {
-        let subscriber = &self.subscriptions[of];
-        subscriber.plan.on_reject == Reject::Halt && subscriber.fates.iter().any(|fate| fate.given_up)
-    }
-
-    /// After the last life: everything is settled for whoever has not halted.
-    pub(super) fn check_all_settled(&mut self, of: usize) {
-        let name = self.subscriptions[of].plan.name.clone();
-        if self.subscriptions[of].window.is_none() {
-            self.violate("who subscribes is attached", name.clone());
-        }
-        let open: Vec<usize> = (0..self.puts.len()).filter(|nth| self.is_open(of, *nth)).collect();
-        if let Some(first) = open.first() {
-            let Put { shard, channel, record } = &self.puts[*first];
-            let (key, lost) = (&record.partition_key, open.len());
-            let evidence = format!("{name} lacks #{first} of {shard}, {key}, {channel}; {lost} in all");
-            self.violate("no record is lost", evidence);
-        }
-        let skipped = |fate: &&Fate| fate.given_up && !fate.settled;
-        self.seen.skipped += self.subscriptions[of].fates.iter().filter(skipped).count();
-    }
-
-    /// Whether a subscription wants anything of a shard.
-    pub(super) fn wants_of(&self, of: usize, shard: &ShardId) -> bool {
-        self.shards.get(shard).is_some_and(|facts| facts.puts.iter().any(|nth| self.wants(of, *nth)))
     }
 }
 

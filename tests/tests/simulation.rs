@@ -1,0 +1,40 @@
+//! A small share of the simulated worlds; `cargo run --release -p kinesis-tests --example simulate` lives through many.
+
+use kinesis_tests::simulation::simulate;
+
+/// Enough for every kind of fault to meet every kind of subscription, and over in seconds without optimisation.
+const SEEDS: u64 = 150;
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let stories: Vec<_> = (0..SEEDS).map(simulate).collect();
+    let broken: String = stories.iter().filter(|story| !story.violations.is_empty()).map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "{broken}");
+    // Worlds in which nothing happens prove nothing.
+    let seen =
+        |what: fn(&kinesis_tests::simulation::Seen) -> usize| stories.iter().map(|story| what(&story.seen)).sum();
+    let counts: [(&str, usize); 8] = [
+        ("repeats", seen(|seen| seen.repeats)),
+        ("crashes", seen(|seen| seen.crashes)),
+        ("stops", seen(|seen| seen.stops)),
+        ("splits and merges", seen(|seen| seen.reshards)),
+        ("dead letters", seen(|seen| seen.dead_letters)),
+        ("records passed over", seen(|seen| seen.skipped)),
+        ("subscriptions halted", seen(|seen| seen.halted)),
+        ("faults", seen(|seen| seen.faults)),
+    ];
+    for (what, count) in counts {
+        assert!(count > 0, "no {what} in {SEEDS} seeds");
+    }
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    for seed in 0..10 {
+        let (mut story, again) = (simulate(seed), simulate(seed));
+        story.compare(&again);
+        assert!(story.violations.is_empty(), "{story}");
+        assert!(story.log.len() > 10, "seed {seed} tells nothing");
+    }
+    assert_ne!(simulate(0).hash(), simulate(1).hash());
+}
