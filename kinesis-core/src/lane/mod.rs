@@ -3,7 +3,9 @@
 //!
 //! A lane has no task. The shard's runner calls it; only deliveries under way are tasks.
 
+mod dispatch;
 mod held;
+mod intake;
 mod ledger;
 mod queue;
 mod start;
@@ -13,21 +15,18 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 pub(crate) use ledger::{Counters, Ledger};
 pub(crate) use start::{Start, lowest};
 
-use crate::deliver::{self, Holds, Report, Settled, Terms};
+use crate::deliver::{Holds, Report, Terms};
 use crate::demand::DemandBuffer;
 use crate::error::{Error, Result};
 use crate::feed::Ring;
 use crate::lease::Cursor;
-use crate::pipeline::{BatchPolicy, Ordering, Subscription};
-use crate::record::Page;
-use crate::selector::Selector;
+use crate::pipeline::{Ordering, Subscription};
 use crate::shard::StartPosition;
-use crate::sink::{Delivery, Origin, Picks};
+use crate::sink::Origin;
 
 use held::HeldKeys;
 use queue::Queue;
@@ -147,208 +146,6 @@ impl Lane {
     pub(crate) fn open(&mut self) {
         if self.parts.state == State::Gated {
             self.parts.state = if self.parts.counters.is_halted() { State::Halted } else { State::Running };
-        }
-    }
-
-    /// Whether it asks for a record that is not in the ring yet.
-    pub(crate) fn wants_more(&self, ring: &Ring) -> bool {
-        self.parts.state == State::Running && self.position == ring.tip() && self.demand.open() > 0 && self.may_run_on()
-    }
-
-    fn may_run_on(&self) -> bool {
-        self.position - self.parts.ledger.mark() < self.subscription().demand.max_ahead as u64
-    }
-
-    /// Takes from the ring what was asked for.
-    pub(crate) fn take(&mut self, ring: &Ring, now: Instant) {
-        while self.parts.state == State::Running && self.demand.open() > 0 && self.may_run_on() {
-            let Some(page) = ring.page_at(self.position) else { break };
-            let before = self.position;
-            self.take_page(page, now);
-            if self.position == before {
-                break;
-            }
-        }
-        self.flushing |= ring.end().is_some() && self.position == ring.tip();
-    }
-
-    fn take_page(&mut self, page: &Arc<Page>, now: Instant) {
-        let mut from = (self.position - page.first()) as usize;
-        if self.skipping {
-            let had = start::already_had(self.parts.start.position, &page.records()[from..]);
-            from += had;
-            self.skipping = from == page.records().len();
-            self.position = page.first() + from as u64;
-            self.parts.ledger.pass(page, self.position);
-        }
-        let furthest = self.parts.ledger.mark() + self.subscription().demand.max_ahead as u64;
-        let to = page.records().len().min(furthest.saturating_sub(page.first()) as usize);
-        if from >= to {
-            return;
-        }
-        match &Arc::clone(&self.parts.subscription).selector {
-            Selector::All => self.admit(page, (from..to).map(|index| index as u32), to, now),
-            Selector::Only(channels) => {
-                let mut chosen: Vec<u32> = Vec::new();
-                for channel in channels {
-                    let of_channel = page.of_channel(channel);
-                    let within = of_channel.partition_point(|index| (*index as usize) < from)
-                        ..of_channel.partition_point(|index| (*index as usize) < to);
-                    chosen.extend_from_slice(&of_channel[within]);
-                }
-                chosen.sort_unstable();
-                self.admit(page, chosen.into_iter(), to, now);
-            }
-        }
-    }
-
-    /// Lets in what demand allows of `chosen`; with all of them in, everything up to `to` has been looked at.
-    fn admit(&mut self, page: &Arc<Page>, chosen: impl Iterator<Item = u32>, to: usize, now: Instant) {
-        let (first, from) = (page.first(), (self.position - page.first()) as u32);
-        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); self.slots.len()];
-        let hashes = (self.slots.len() > 1).then(|| page.key_hashes());
-        let (mut reached, mut taken) = (from, 0u64);
-        let mut stopped = false;
-        for index in chosen {
-            let size = page.size(index as usize);
-            if !self.demand.admits(size) {
-                stopped = true;
-                self.parts.ledger.pass(page, first + u64::from(index));
-                reached = index;
-                break;
-            }
-            self.demand.emit(size);
-            // The high bits spread evenly over any number of slots.
-            let slot = hashes.map_or(0, |hashes| slot_of(hashes[index as usize], self.slots.len()));
-            picked[slot].push(index);
-            if index > reached {
-                self.parts.ledger.pass(page, first + u64::from(index));
-            }
-            reached = index + 1;
-            taken += 1;
-            self.parts.ledger.enter(page, first + u64::from(reached));
-        }
-        if !stopped {
-            self.parts.ledger.pass(page, first + to as u64);
-            reached = to as u32;
-        }
-        self.position = first + u64::from(reached);
-        self.parts.counters.taken(taken, u64::from(reached - from) - taken);
-        for (slot, indices) in self.slots.iter_mut().zip(picked) {
-            if !indices.is_empty() {
-                slot.queue.push(page, Picks::of(indices), now);
-            }
-        }
-    }
-
-    /// Sends off every delivery that is due; returns when the next one will be.
-    pub(crate) fn send_off(&mut self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
-        let stalled = self.demand.open() == 0 && self.runs.values().all(|run| run.waiting);
-        for slot in 0..self.slots.len() {
-            while self.parts.state == State::Running
-                && self.slots[slot].running < self.width
-                && self.busy < self.parts.subscription.demand.max
-                && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
-            {
-                if due > now && !self.flushing && !stalled {
-                    next = Some(next.map_or(due, |next| next.min(due)));
-                    break;
-                }
-                self.send(slot);
-            }
-        }
-        next
-    }
-
-    fn send(&mut self, slot: usize) {
-        let Self { held, demand, parts, slots, .. } = self;
-        let keyed = parts.terms.holds == Holds::Key && !held.is_empty();
-        let BatchPolicy { max_records, .. } = parts.subscription.batch;
-        let room = max_records.min(parts.subscription.demand.max - self.busy);
-        let policy = BatchPolicy { max_records: room, ..parts.subscription.batch };
-        let taken = slots[slot].queue.take(&policy, |page, index| {
-            let kept = keyed && held.keep(page.key_hashes()[index], page, index);
-            if kept {
-                demand.put_aside(1);
-            }
-            kept
-        });
-        if taken.len == 0 {
-            return;
-        }
-        let delivery = Delivery::of(Arc::clone(&parts.origin), taken.parts);
-        let run = self.next_run;
-        self.next_run += 1;
-        slots[slot].running += 1;
-        self.busy += taken.len;
-        self.runs.insert(run, Run { slot, left: taken.len, waiting: false });
-        let (terms, reports, lane) = (Arc::clone(&parts.terms), parts.reports.clone(), parts.index);
-        self.tasks.spawn(async move {
-            // A runner that is gone has let the shard go; nobody waits for the report.
-            deliver::deliver(&terms, delivery, |report| drop(reports.send((lane, run, report)))).await;
-        });
-    }
-
-    /// Takes in what became of a delivery.
-    pub(crate) fn on_report(&mut self, run: u64, report: Report, now: Instant) {
-        if self.parts.state == State::Halted {
-            return;
-        }
-        match report {
-            Report::Settled(delivery, how) => self.settle(run, &delivery, how, now),
-            Report::Waiting(left) => self.wait(run, &left),
-            Report::Failed => self.parts.counters.failed(),
-            Report::Halted(reason) => {
-                self.parts.counters.halted(reason);
-                self.halt();
-            }
-        }
-    }
-
-    fn settle(&mut self, run: u64, delivery: &Delivery, how: Settled, now: Instant) {
-        let Some(entry) = self.runs.get_mut(&run) else { return };
-        let (slot, waiting) = (entry.slot, entry.waiting);
-        entry.left -= delivery.len();
-        if entry.left == 0 {
-            self.runs.remove(&run);
-            self.slots[slot].running -= usize::from(!waiting);
-        }
-        let bytes = delivery.bytes();
-        self.parts.ledger.settle(delivery);
-        self.parts.counters.settled(how, delivery.len() as u64);
-        if !waiting {
-            self.busy -= delivery.len();
-            self.demand.settle(delivery.len(), bytes);
-            return;
-        }
-        self.demand.settle_aside(bytes);
-        if self.parts.terms.holds == Holds::Key {
-            for key in delivery.key_hashes() {
-                let freed = self.held.release(key);
-                self.demand.take_back(freed.len());
-                for (page, index) in freed.into_iter().rev() {
-                    let slot = slot_of(page.key_hashes()[index as usize], self.slots.len());
-                    self.slots[slot].queue.push_front(page, index, now);
-                }
-            }
-        }
-    }
-
-    /// A delivery failed for the first time. Where order allows it, its slot goes on without it.
-    fn wait(&mut self, run: u64, left: &Delivery) {
-        let holds = self.parts.terms.holds;
-        let Some(entry) = self.runs.get_mut(&run) else { return };
-        if holds == Holds::Shard {
-            return;
-        }
-        entry.waiting = true;
-        self.slots[entry.slot].running -= 1;
-        self.busy -= left.len();
-        self.demand.put_aside(left.len());
-        if holds == Holds::Key {
-            left.key_hashes().for_each(|key| self.held.hold(key));
         }
     }
 

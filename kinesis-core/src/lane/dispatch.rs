@@ -1,0 +1,123 @@
+//! Sending off: deliveries leave their slots when they are due, and what became of them comes back.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Lane, Run, State, slot_of};
+use crate::deliver::{self, Holds, Report, Settled};
+use crate::pipeline::BatchPolicy;
+use crate::sink::Delivery;
+
+impl Lane {
+    /// Sends off every delivery that is due; returns when the next one will be.
+    pub(crate) fn send_off(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
+        let stalled = self.demand.open() == 0 && self.runs.values().all(|run| run.waiting);
+        for slot in 0..self.slots.len() {
+            while self.parts.state == State::Running
+                && self.slots[slot].running < self.width
+                && self.busy < self.parts.subscription.demand.max
+                && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
+            {
+                if due > now && !self.flushing && !stalled {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                    break;
+                }
+                self.send(slot);
+            }
+        }
+        next
+    }
+
+    fn send(&mut self, slot: usize) {
+        let Self { held, demand, parts, slots, .. } = self;
+        let keyed = parts.terms.holds == Holds::Key && !held.is_empty();
+        let BatchPolicy { max_records, .. } = parts.subscription.batch;
+        let room = max_records.min(parts.subscription.demand.max - self.busy);
+        let policy = BatchPolicy { max_records: room, ..parts.subscription.batch };
+        let taken = slots[slot].queue.take(&policy, |page, index| {
+            let kept = keyed && held.keep(page.key_hashes()[index], page, index);
+            if kept {
+                demand.put_aside(1);
+            }
+            kept
+        });
+        if taken.len == 0 {
+            return;
+        }
+        let delivery = Delivery::of(Arc::clone(&parts.origin), taken.parts);
+        let run = self.next_run;
+        self.next_run += 1;
+        slots[slot].running += 1;
+        self.busy += taken.len;
+        self.runs.insert(run, Run { slot, left: taken.len, waiting: false });
+        let (terms, reports, lane) = (Arc::clone(&parts.terms), parts.reports.clone(), parts.index);
+        self.tasks.spawn(async move {
+            // A runner that is gone has let the shard go; nobody waits for the report.
+            deliver::deliver(&terms, delivery, |report| drop(reports.send((lane, run, report)))).await;
+        });
+    }
+
+    /// Takes in what became of a delivery.
+    pub(crate) fn on_report(&mut self, run: u64, report: Report, now: Instant) {
+        if self.parts.state == State::Halted {
+            return;
+        }
+        match report {
+            Report::Settled(delivery, how) => self.settle(run, &delivery, how, now),
+            Report::Waiting(left) => self.wait(run, &left),
+            Report::Failed => self.parts.counters.failed(),
+            Report::Halted(reason) => {
+                self.parts.counters.halted(reason);
+                self.halt();
+            }
+        }
+    }
+
+    fn settle(&mut self, run: u64, delivery: &Delivery, how: Settled, now: Instant) {
+        let Some(entry) = self.runs.get_mut(&run) else { return };
+        let (slot, waiting) = (entry.slot, entry.waiting);
+        entry.left -= delivery.len();
+        if entry.left == 0 {
+            self.runs.remove(&run);
+            self.slots[slot].running -= usize::from(!waiting);
+        }
+        let bytes = delivery.bytes();
+        self.parts.ledger.settle(delivery);
+        self.parts.counters.settled(how, delivery.len() as u64);
+        if !waiting {
+            self.busy -= delivery.len();
+            self.demand.settle(delivery.len(), bytes);
+            return;
+        }
+        self.demand.settle_aside(bytes);
+        if self.parts.terms.holds == Holds::Key {
+            for key in delivery.key_hashes() {
+                let freed = self.held.release(key);
+                self.demand.take_back(freed.len());
+                for (page, index) in freed.into_iter().rev() {
+                    let slot = slot_of(page.key_hashes()[index as usize], self.slots.len());
+                    self.slots[slot].queue.push_front(page, index, now);
+                }
+            }
+        }
+    }
+
+    /// A delivery failed for the first time. Where order allows it, its slot goes on without it.
+    fn wait(&mut self, run: u64, left: &Delivery) {
+        let holds = self.parts.terms.holds;
+        let Some(entry) = self.runs.get_mut(&run) else { return };
+        if holds == Holds::Shard {
+            return;
+        }
+        entry.waiting = true;
+        self.slots[entry.slot].running -= 1;
+        self.busy -= left.len();
+        self.demand.put_aside(left.len());
+        if holds == Holds::Key {
+            left.key_hashes().for_each(|key| self.held.hold(key));
+        }
+    }
+}

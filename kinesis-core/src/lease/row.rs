@@ -1,0 +1,196 @@
+//! A shard's row in the store, what its holder writes into it, and what holding it means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cursor, CursorPosition, WorkerId};
+use crate::shard::{HashRange, Shard, ShardId, ShardKey, StreamId};
+use crate::sink::SubscriptionName;
+
+/// A random number that each claim draws anew and each write of its holder carries. A row that bears ours was written
+/// by us last, even when the answer was lost on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nonce(u64);
+
+impl Nonce {
+    /// The nonce with this value; a store reads it back this way.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(value)
+    }
+
+    /// Draws a new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(fastrand::u64(..))
+    }
+
+    /// Its value, for a store to write.
+    #[must_use]
+    pub const fn value(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a holder stores about its shard in one write.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The cursors of the subscriptions that this worker knows. Others in the row stay as they are.
+    pub cursors: BTreeMap<SubscriptionName, Cursor>,
+    /// The shards that carry on, once the shard has ended.
+    #[serde(default)]
+    pub children: BTreeSet<ShardId>,
+}
+
+impl Progress {
+    /// Progress of these subscriptions.
+    pub fn new(cursors: impl IntoIterator<Item = (SubscriptionName, Cursor)>) -> Self {
+        Self { cursors: cursors.into_iter().collect(), children: BTreeSet::new() }
+    }
+
+    /// Sets the shards that carry on.
+    #[must_use]
+    pub fn with_children(mut self, children: impl IntoIterator<Item = ShardId>) -> Self {
+        self.children = children.into_iter().collect();
+        self
+    }
+}
+
+/// A shard's row: who holds it, and how far its subscriptions are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The shard.
+    pub key: ShardKey,
+    /// Who holds it; nobody when absent.
+    pub owner: Option<WorkerId>,
+    /// Counts every write of a holder. An observer judges expiry by watching it stand still.
+    pub counter: u64,
+    /// The nonce of the claim that wrote last.
+    pub nonce: Option<Nonce>,
+    /// The worker that asked the holder to hand over.
+    pub wanted_by: Option<WorkerId>,
+    /// The shards it came from.
+    pub parents: BTreeSet<ShardId>,
+    /// The shards that carry on, once it has ended.
+    pub children: BTreeSet<ShardId>,
+    /// Its part of the key space, where known.
+    pub hash_range: Option<HashRange>,
+    /// Every subscription's cursor, of names that this worker does not know too.
+    pub cursors: BTreeMap<SubscriptionName, Cursor>,
+}
+
+impl Lease {
+    /// A row for `shard` that nobody holds and nobody has read.
+    #[must_use]
+    pub fn new(stream: &StreamId, shard: &Shard) -> Self {
+        Self {
+            key: ShardKey::new(stream, &shard.id),
+            owner: None,
+            counter: 0,
+            nonce: None,
+            wanted_by: None,
+            parents: shard.parents.iter().cloned().collect(),
+            children: BTreeSet::new(),
+            hash_range: shard.hash_range,
+            cursors: BTreeMap::new(),
+        }
+    }
+
+    /// The minimum of all cursors: what may be forgotten of the shard. `None` before the first cursor.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<CursorPosition> {
+        self.cursors.values().map(|cursor| cursor.position).min_by(CursorPosition::compare)
+    }
+
+    /// Takes progress in. A cursor that would step back within its generation, or is of an older one, is passed over.
+    /// Every store does it through this, so that the rule stands in one place.
+    pub fn apply(&mut self, progress: &Progress) {
+        for (name, cursor) in &progress.cursors {
+            match self.cursors.get_mut(name) {
+                Some(stored) if !cursor.supersedes(stored) => {}
+                Some(stored) => *stored = *cursor,
+                None => drop(self.cursors.insert(name.clone(), *cursor)),
+            }
+        }
+        self.children.extend(progress.children.iter().cloned());
+    }
+}
+
+/// A lease that this process holds. Not `Clone`: holding the value is holding the lease.
+#[derive(Debug)]
+pub struct HeldLease {
+    lease: Lease,
+}
+
+impl HeldLease {
+    /// For stores: the row as the holder wrote or read it last, its own nonce in it.
+    ///
+    /// # Panics
+    ///
+    /// When the row has no owner or no nonce: nobody holds such a row.
+    #[must_use]
+    pub fn new(lease: Lease) -> Self {
+        assert!(lease.owner.is_some() && lease.nonce.is_some(), "a held lease has an owner and a nonce: {lease:?}");
+        Self { lease }
+    }
+
+    /// The row as the holder knows it.
+    #[must_use]
+    pub const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The shard.
+    #[must_use]
+    pub const fn key(&self) -> &ShardKey {
+        &self.lease.key
+    }
+
+    /// For stores: takes over what a successful write made of the row.
+    pub fn written(&mut self, lease: Lease) {
+        self.lease = lease;
+    }
+}
+
+/// What a renewal learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Renewed {
+    /// The lease is ours for another failover time.
+    Held,
+    /// It is ours, and this worker asks for it.
+    WantedBy(WorkerId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SequenceNumber, StartPosition};
+
+    fn after(n: u64) -> CursorPosition {
+        CursorPosition::Next(StartPosition::After(SequenceNumber::from(n)))
+    }
+
+    #[test]
+    fn a_row_takes_progress_but_no_step_back() {
+        let mut row = Lease::new(&StreamId::new("s"), &Shard::new("0"));
+        let put = |row: &mut Lease, name: &str, generation, position| {
+            row.apply(&Progress::new([(SubscriptionName::from(name), Cursor::new(generation, position))]));
+        };
+        put(&mut row, "a", 1, after(5));
+        put(&mut row, "b", 1, after(9));
+        assert_eq!(row.checkpoint(), Some(after(5)));
+        put(&mut row, "a", 1, after(4));
+        assert_eq!(row.checkpoint(), Some(after(5)));
+        put(&mut row, "a", 2, after(1));
+        assert_eq!(row.checkpoint(), Some(after(1)));
+        put(&mut row, "a", 1, CursorPosition::End);
+        assert_eq!(row.checkpoint(), Some(after(1)));
+        put(&mut row, "a", 2, CursorPosition::End);
+        assert_eq!(row.checkpoint(), Some(after(9)));
+    }
+}
