@@ -4,11 +4,10 @@
 
 mod support;
 
-use std::time::Instant;
-
 use kinesis_core::{ErrorKind, Outcome, Sink};
 use kinesis_http_sink::{Client, HttpSink};
 use support::{Answer, SHORT, Server, delivery, one};
+use tokio::time::Instant;
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
