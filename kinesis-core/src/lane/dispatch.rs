@@ -14,7 +14,7 @@ impl Lane {
     pub(crate) fn send_off(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
-        let stalled = self.demand.open() == 0 && self.runs.values().all(|run| run.waiting);
+        let stalled = self.demand.open() == 0 && self.busy == 0;
         for slot in 0..self.slots.len() {
             while self.parts.state == State::Running
                 && self.slots[slot].running < self.width
