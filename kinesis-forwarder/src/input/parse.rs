@@ -69,6 +69,10 @@ pub(super) fn parse(name: &str, mut input: impl Read, emit: impl FnMut(Vec<Recor
         let (line, column) = (error.line(), error.column());
         let problem = error.to_string();
         let problem = problem.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&problem);
+        if error.is_eof() {
+            // Where the input ends says nothing; where the broken value starts does.
+            return fail(gauge.began(), format!("what starts here is cut off: {problem}"));
+        }
         return fail((line as u64, column as u64), problem.to_owned());
     }
 }
