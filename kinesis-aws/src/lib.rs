@@ -19,6 +19,8 @@
 
 mod classify;
 mod client;
+#[cfg(test)]
+mod conformance;
 mod convert;
 mod reader;
 mod served_at;

@@ -12,17 +12,19 @@ use kinesis_mock::{Answer, MemoryStream, ReadLimits, WireClient, http_client};
 
 use crate::KinesisSource;
 
+/// A part of the credentials in use, which no error may show.
+pub(crate) const SECRET: &str = "hush";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn max(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).unwrap()
 }
 
-fn config(http: &WireClient) -> SdkConfig {
+pub(crate) fn config(http: &WireClient) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "hush", None, None, "test")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", SECRET, None, None, "test")))
         .http_client(http.clone())
         .build()
 }
@@ -169,7 +171,7 @@ async fn throttling_is_reported_at_once_and_moves_nothing() {
     assert_eq!(http.calls("GetRecords"), 6, "the SDK repeats nothing by itself");
     assert_eq!(error.shard(), Some(&first_shard(&stream)));
     assert!(error.source().is_some());
-    assert!(!error.to_string().contains('\n') && !error.chain().contains("hush"));
+    assert!(!error.to_string().contains('\n') && !error.chain().contains(SECRET));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(read(&mut *reader, 1).await, ["5"]);
 }

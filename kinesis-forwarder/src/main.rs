@@ -10,7 +10,6 @@ use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
 use kinesis_forwarder::run::UNUSABLE;
 use kinesis_forwarder::{demo, listen, run};
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -25,14 +24,16 @@ fn main() -> ExitCode {
     })
 }
 
-/// Logs to standard error what RUST_LOG asks for, and warnings by default.
+/// Logs to standard error what RUST_LOG asks for; else warnings, but none for what the command itself tells.
 fn log(command: &Command) {
     let default = match command {
-        // A subscriber of the demo refuses on purpose, and says so itself.
-        Command::Demo(_) => LevelFilter::ERROR,
-        Command::Listen(_) | Command::Run(_) => LevelFilter::WARN,
+        Command::Listen(_) => "warn",
+        // A line for each record that was not delivered is too much; the end names the reason.
+        Command::Run(_) => "warn,kinesis_core::deliver=error",
+        // A subscriber refuses on purpose.
+        Command::Demo(_) => "error",
     };
-    let filter = EnvFilter::builder().with_default_directive(default.into()).from_env_lossy();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = std::io::stderr;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kinesis_core::{
     Channel, ChannelFrom, Error, OnReject, Ordering, Pipeline, Result, RetryPolicy, StartPosition, Subscription,
-    Summary,
+    SubscriptionSummary, Summary,
 };
 use kinesis_http_sink::HttpSink;
 
@@ -64,7 +64,7 @@ pub async fn run(args: Run) -> Result<ExitCode> {
 
     let complete = match &result {
         Ok(summary) => {
-            say(&report(summary, &source, &unclaimed));
+            say(&report(summary, &progress, &source, &unclaimed));
             is_complete(summary) && source.is_exhausted()
         }
         Err(error) => {
@@ -186,18 +186,29 @@ fn channel_from(args: &Run, subscribers: &[Subscriber], unclaimed: &Arc<Unclaime
 }
 
 fn is_complete(summary: &Summary) -> bool {
-    !summary.drain_timed_out && summary.subscriptions.values().all(kinesis_core::SubscriptionSummary::is_complete)
+    left_undone(summary) == 0 && summary.subscriptions.values().all(SubscriptionSummary::is_complete)
+}
+
+/// Deliveries that were not decided: of every record read, taken in by its subscription or not.
+fn left_undone(summary: &Summary) -> u64 {
+    let settled =
+        |counts: &SubscriptionSummary| counts.delivered + counts.filtered + counts.dead_lettered + counts.skipped;
+    summary.subscriptions.values().map(|counts| summary.records_read.saturating_sub(settled(counts))).sum()
 }
 
 /// What is said at the end.
-fn report(summary: &Summary, source: &InputSource, unclaimed: &Unclaimed) -> String {
-    let mut text = format!("{}{} records read\n", table(summary), count(summary.records_read));
+fn report(summary: &Summary, progress: &Progress, source: &InputSource, unclaimed: &Unclaimed) -> String {
+    let mut text = table(summary);
+    for (subscription, reason) in progress.reasons() {
+        text.push_str(&format!("{subscription} did not take every record, at first because: {reason}\n"));
+    }
+    text.push_str(&format!("{} records read\n", count(summary.records_read)));
     if unclaimed.records.load(Atomic::Relaxed) > 0 {
         text.push_str(&format!("{unclaimed}\n"));
     }
-    let unsettled: u64 = summary.subscriptions.values().map(|counts| counts.unsettled).sum();
-    if unsettled > 0 {
-        text.push_str(&format!("{} deliveries were left undone\n", count(unsettled)));
+    match left_undone(summary) {
+        0 => {}
+        left => text.push_str(&format!("{} deliveries were left undone\n", count(left))),
     }
     if !source.is_exhausted() {
         text.push_str("the input was not read to its end\n");

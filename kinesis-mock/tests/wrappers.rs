@@ -1,87 +1,75 @@
-//! The suite for sources over every wrapper of the core, bare and nested.
+//! The suite for sources over every wrapper of the core, by itself and all together.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use kinesis_core::conformance::source::{Caps, Harness};
+use kinesis_core::conformance::source::Caps;
 use kinesis_core::conformance::{self, Report};
 use kinesis_core::limit::Limits;
 use kinesis_core::wrap::{Meter, Metered, Retrying, Throttled};
-use kinesis_core::{RetryPolicy, SequenceNumber, ShardId, StreamSource};
-use kinesis_mock::{MemoryStream, ReadLimits};
+use kinesis_core::{RetryPolicy, StreamSource};
+use kinesis_mock::{Faults, Faulty, MemoryHarness, MemoryStream, Odds, ReadLimits};
 
-struct Wrapped {
-    stream: MemoryStream,
-    source: Arc<dyn StreamSource>,
-    caps: Caps,
+fn stream() -> MemoryStream {
+    MemoryStream::new("wrapped", 4)
 }
 
-#[async_trait]
-impl Harness for Wrapped {
-    fn source(&self) -> Arc<dyn StreamSource> {
-        Arc::clone(&self.source)
-    }
-
-    fn caps(&self) -> Caps {
-        self.caps
-    }
-
-    async fn put(&self, key: &str, data: Bytes) -> (ShardId, SequenceNumber) {
-        self.stream.put(key, data).expect("the suite's records are within the limits")
-    }
-
-    async fn split(&self, shard: &ShardId) {
-        self.stream.split(shard).expect("the suite splits open shards");
-    }
-
-    async fn merge(&self, a: &ShardId, b: &ShardId) {
-        self.stream.merge(a, b).expect("the suite merges neighbours");
-    }
-
-    async fn trim(&self, _: &ShardId, through: &SequenceNumber) {
-        self.stream.trim(*through);
-    }
+/// What a source over a memory stream can do when it takes its time.
+fn unhurried() -> Caps {
+    Caps::none().with_reshard().with_trim().with_refuses_trimmed()
 }
 
-async fn report<S: StreamSource>(limits: Option<ReadLimits>, caps: Caps, wrap: impl Fn(MemoryStream) -> S) -> Report {
-    let caps = caps.with_reshard().with_trim().with_refuses_trimmed();
+/// Runs the suite on what `wrap` makes of a stream whose faults the suite can switch on.
+async fn report<S: StreamSource>(wrap: impl Fn(Faulty<MemoryStream>) -> S) -> Report {
     conformance::source_report(async || {
-        let stream = MemoryStream::builder("wrapped").shards(4);
-        let stream = limits.into_iter().fold(stream, |stream, limits| stream.read_limits(limits)).build();
-        Wrapped { source: Arc::new(wrap(stream.clone())), stream, caps }
+        let (stream, faults) = (stream(), Faults::none());
+        MemoryHarness::new(stream.clone(), wrap(Faulty::new(stream, faults.clone()))).with_faults(faults)
     })
     .await
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_metered_source_conforms() {
+async fn a_metered_source_conforms_as_a_value_and_behind_a_pointer() {
     let meter = Meter::default();
-    report(None, Caps::none().with_virtual_time(), |stream| Metered::new(stream, meter.clone())).await.assert_kept();
+    let bare = report(|source| Metered::new(source, meter.clone())).await;
+    let erased = report(|source| Metered::new(Arc::new(source) as Arc<dyn StreamSource>, Meter::default())).await;
+    for report in [bare, erased] {
+        report.assert_kept();
+        assert_eq!(report.skipped(), [""; 0]);
+    }
     let metrics = meter.snapshot();
-    assert!(metrics.records > 1_000 && metrics.opens.errors.contains_key("not-found"), "{metrics:?}");
+    assert!(metrics.records > 1_000, "{metrics:?}");
+    assert!(metrics.reads.errors.contains_key("throttled") && metrics.opens.errors.contains_key("not-found"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retrying_source_conforms() {
-    let wrap = |stream| Retrying::new(stream, RetryPolicy::default()).with_seed(1);
-    report(None, Caps::none().with_virtual_time(), wrap).await.assert_kept();
+async fn a_retrying_source_conforms_whatever_fails_in_passing() {
+    for seed in 0..10 {
+        conformance::source(async || {
+            let odds = Odds { throttle: 0.1, fail: 0.1, ..Odds::none() };
+            let (stream, faults) = (stream(), Faults::seeded(seed, odds));
+            let source = Retrying::new(Faulty::new(stream.clone(), faults), RetryPolicy::default()).with_seed(seed);
+            MemoryHarness::new(stream, source).with_caps(unhurried())
+        })
+        .await;
+    }
 }
 
-/// A throttled source takes its time by design, which is all that it declares less.
 #[tokio::test(start_paused = true)]
-async fn a_throttled_source_conforms_on_its_own_time() {
-    report(None, Caps::none(), |stream| Throttled::new(stream, Limits::kinesis_shard())).await.assert_kept();
+async fn a_throttled_source_conforms_but_takes_its_time() {
+    let report = report(|source| Throttled::new(source, Limits::kinesis_shard())).await;
+    assert_eq!(report.broken(), ["T1"], "T1 says that a read takes no time, and a limiter is there to take some");
 }
 
 #[tokio::test(start_paused = true)]
-async fn within_its_limits_a_throttled_source_is_not_turned_away_and_all_wrappers_together_conform() {
+async fn all_wrappers_together_conform_and_are_never_turned_away_by_the_limit_that_they_keep() {
     let (asked, sent) = (Meter::default(), Meter::default());
-    let wrap = |stream| {
-        let inner = Throttled::new(Metered::new(stream, sent.clone()), Limits::kinesis_shard());
-        Metered::new(Retrying::new(inner, RetryPolicy::default()).with_seed(1), asked.clone())
-    };
-    report(Some(ReadLimits::aws()), Caps::none(), wrap).await.assert_kept();
+    conformance::source(async || {
+        let stream = MemoryStream::builder("wrapped").shards(4).read_limits(ReadLimits::aws()).build();
+        let inner = Throttled::new(Metered::new(stream.clone(), sent.clone()), Limits::kinesis_shard());
+        let source = Metered::new(Retrying::new(inner, RetryPolicy::default()).with_seed(1), asked.clone());
+        MemoryHarness::new(stream, source).with_caps(unhurried())
+    })
+    .await;
     let (asked, sent) = (asked.snapshot(), sent.snapshot());
     assert_eq!((sent.records, sent.reads.errors.len()), (asked.records, 0), "{sent:?}");
     assert!(sent.reads.begun < asked.reads.begun, "reads that were dropped while they waited were sent: {sent:?}");

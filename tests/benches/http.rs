@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kinesis_core::{Delivery, Record, SequenceNumber, Sink, StreamId};
 use kinesis_http_sink::HttpSink;
+use kinesis_tests::measure::{Rounds, goal_at_least, round};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -44,16 +45,14 @@ async fn main() {
     // One round of each unmeasured: connections are made and the processor warms up.
     with_sink(&sink, &deliveries).await;
     with_bare(&bare, &uri, &bodies).await;
-    let (mut sinks, mut bares) = (Vec::new(), Vec::new());
+    let (mut sinks, mut bares) = (Rounds::of(REQUESTS), Rounds::of(REQUESTS));
     for _ in 0..ROUNDS {
-        bares.push(measured(with_bare(&bare, &uri, &bodies)).await);
-        sinks.push(measured(with_sink(&sink, &deliveries)).await);
+        bares.push(round(with_bare(&bare, &uri, &bodies)).await);
+        sinks.push(round(with_sink(&sink, &deliveries)).await);
     }
-    let (sink, bare) = (Figures::median(&sinks), Figures::median(&bares));
-    println!("bare hyper-util  {bare}");
-    println!("HttpSink         {sink}");
-    let ratio = sink.rate / bare.rate;
-    println!("goal http: {ratio:.2} (wants >= {GOAL}): {}", if ratio >= GOAL { "ok" } else { "short" });
+    println!("bare hyper-util  {bares}");
+    println!("HttpSink         {sinks}");
+    goal_at_least("http", sinks.rate() / bares.rate(), GOAL);
 }
 
 /// One record of a little JSON, which makes a body of about 300 bytes.
@@ -131,47 +130,6 @@ async fn with_bare(client: &Bare, uri: &Uri, bodies: &[(String, Bytes)]) {
     for task in tasks {
         task.await.expect("no request fails");
     }
-}
-
-/// Requests a second, and processor time a request in microseconds.
-#[derive(Clone, Copy)]
-struct Figures {
-    rate: f64,
-    cpu: f64,
-}
-
-impl Figures {
-    fn median(rounds: &[Self]) -> Self {
-        let middle = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
-        Self { rate: middle(|round| round.rate), cpu: middle(|round| round.cpu) }
-    }
-}
-
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>7.0} requests/s, {:>5.1} µs CPU a request", self.rate, self.cpu)
-    }
-}
-
-async fn measured(round: impl Future<Output = ()>) -> Figures {
-    let (cpu, started) = (cpu_time(), Instant::now());
-    round.await;
-    let rate = REQUESTS as f64 / started.elapsed().as_secs_f64();
-    Figures { rate, cpu: (cpu_time() - cpu).as_secs_f64() * 1e6 / REQUESTS as f64 }
-}
-
-/// User and system time of this process so far: fields 14 and 15 of `/proc/self/stat`, in hundredths of a second.
-/// Zero where there is no such file.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the program's name in parentheses, and may hold spaces.
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 /// Starts this program as the server. It ends with the handle.

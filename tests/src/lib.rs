@@ -2,3 +2,8 @@
 
 pub mod measure;
 pub mod simulation;
+
+/// The README's Rust, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -87,7 +87,7 @@ async fn everything_of_a_key_behind_a_failed_record_goes_again_with_it() {
     let sink = scripted(|call, texts| {
         all(texts, |t| if call == 1 && t == "a1" { Outcome::Retry } else { Outcome::Delivered })
     });
-    let terms = terms(sink.clone(), Holds::Key, OnReject::Halt);
+    let terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Halt);
     let (settled, _) = run(&terms, "a1 b1 a2 b2").await;
     assert_eq!(sink.calls(), ["a1 b1 a2 b2", "a1 a2"]);
     assert_eq!(settled, ["D:b1", "D:b2", "D:a1", "D:a2"]);
@@ -99,10 +99,10 @@ async fn order_per_shard_holds_everything_and_no_order_holds_nothing() {
         all(texts, |t| if call == 1 && t == "a1" { Outcome::Retry } else { Outcome::Delivered })
     };
     let sink = scripted(fail_a1_once);
-    run(&terms(sink.clone(), Holds::Shard, OnReject::Halt), "z0 a1 b1 a2").await;
+    run(&terms(Arc::clone(&sink) as _, Holds::Shard, OnReject::Halt), "z0 a1 b1 a2").await;
     assert_eq!(sink.calls()[1], "a1 b1 a2");
     let sink = scripted(fail_a1_once);
-    run(&terms(sink.clone(), Holds::Nothing, OnReject::Halt), "z0 a1 b1 a2").await;
+    run(&terms(Arc::clone(&sink) as _, Holds::Nothing, OnReject::Halt), "z0 a1 b1 a2").await;
     assert_eq!(sink.calls()[1], "a1");
 }
 
@@ -127,7 +127,7 @@ async fn a_poison_record_ends_alone_and_the_others_arrive() {
     let sink = scripted(|_, texts| {
         if texts.iter().any(|t| t == "d1") { Err(Error::transient("boom")) } else { all(texts, |_| Outcome::Delivered) }
     });
-    let mut terms = terms(sink.clone(), Holds::Key, OnReject::Skip);
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
     terms.retry.attempts = NonZeroU32::new(4);
     let (settled, halted) = run(&terms, "a1 b1 c1 d1 e1 f1 g1 d2").await;
     assert_eq!(halted, None);
@@ -147,7 +147,7 @@ async fn a_poison_record_holds_its_key_and_not_its_neighbours() {
     let sink = scripted(|_, texts| {
         if texts.iter().any(|t| t == "a1") { Err(Error::transient("boom")) } else { all(texts, |_| Outcome::Delivered) }
     });
-    let terms = terms(sink.clone(), Holds::Key, OnReject::Skip);
+    let terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
     let (settled, _) = run(&terms, "a1 b1 c1 a2").await;
     assert_eq!(settled, ["D:b1", "D:c1", "S:a1", "D:a2"]);
     let calls = sink.calls.lock().unwrap();
@@ -158,7 +158,7 @@ async fn a_poison_record_holds_its_key_and_not_its_neighbours() {
 #[tokio::test(start_paused = true)]
 async fn waits_grow_with_full_jitter_and_end_at_the_age() {
     let sink = scripted(|_, _| Err(Error::transient("down")));
-    let mut terms = terms(sink.clone(), Holds::Key, OnReject::Skip);
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
     terms.retry.max_age = Duration::from_secs(10);
     let (settled, _) = run(&terms, "a1").await;
     assert_eq!(settled, ["S:a1"]);
@@ -176,7 +176,7 @@ async fn busy_is_a_wait_and_not_an_attempt() {
     let sink = scripted(|call, texts| {
         all(texts, |_| if call <= 5 { Outcome::busy(Some(Duration::from_secs(7))) } else { Outcome::Delivered })
     });
-    let mut terms = terms(sink.clone(), Holds::Key, OnReject::Halt);
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Halt);
     terms.retry.attempts = NonZeroU32::new(1);
     let (settled, halted) = run(&terms, "a1 a2").await;
     assert_eq!((settled.len(), halted), (2, None));
@@ -187,7 +187,7 @@ async fn busy_is_a_wait_and_not_an_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_busy_sink_is_given_up_at_the_age() {
     let sink = scripted(|_, texts| all(texts, |_| Outcome::busy(Some(Duration::from_secs(3600)))));
-    let mut terms = terms(sink.clone(), Holds::Key, OnReject::Skip);
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
     terms.retry.max_age = Duration::from_secs(60);
     let (settled, _) = run(&terms, "a1").await;
     assert_eq!(settled, ["S:a1"]);
@@ -200,7 +200,7 @@ async fn a_rejected_record_is_a_dead_letter_with_its_reason_and_its_key_goes_on(
     let sink = scripted(|_, texts| {
         all(texts, |t| if t == "a1" { Outcome::rejected("no such member") } else { Outcome::Delivered })
     });
-    let terms = terms(sink.clone(), Holds::Key, OnReject::DeadLetter(letters.clone()));
+    let terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::DeadLetter(Arc::clone(&letters) as _));
     let (settled, _) = run(&terms, "a1 a2").await;
     assert_eq!(settled, ["D:a2", "D:a1"], "dead-lettered counts as settled: {settled:?}");
     assert_eq!(letters.calls(), ["a1", "a1"]);
@@ -223,7 +223,7 @@ async fn a_panic_and_a_wrong_answer_are_attempts() {
         2 => Ok(vec![Outcome::Delivered; texts.len() + 1]),
         _ => all(texts, |_| Outcome::Delivered),
     });
-    let (settled, _) = run(&terms(sink.clone(), Holds::Shard, OnReject::Halt), "a1").await;
+    let (settled, _) = run(&terms(Arc::clone(&sink) as _, Holds::Shard, OnReject::Halt), "a1").await;
     assert_eq!(settled, ["D:a1"]);
     assert_eq!(sink.calls().len(), 3);
 }

@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// The cursor now. `tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
-    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Cursor {
+    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>, stays: bool) -> Cursor {
         let mark = self.watermark.mark();
         while self.marks.front().is_some_and(|marks| marks.end() < mark) {
             self.marks.pop_front();
@@ -72,6 +72,7 @@ impl Ledger {
         let reached = self.marks.front().filter(|_| mark > 0).and_then(|marks| marks.position_at(mark));
         let at_tip = at_tip.filter(|_| self.watermark.open() == 0);
         let (position, arrived_at) = match (at_tip, reached) {
+            _ if stays => return self.cursor,
             (Some(resume), reached) => (resume, reached.and_then(|(_, arrived_at)| arrived_at)),
             (None, Some(reached)) => reached,
             (None, None) => return self.cursor,
@@ -97,7 +98,6 @@ impl Ledger {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     taken: AtomicU64,
-    taken_bytes: AtomicU64,
     filtered: AtomicU64,
     delivered: AtomicU64,
     dead_lettered: AtomicU64,
@@ -107,9 +107,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn taken(&self, records: u64, filtered: u64, bytes: usize) {
+    pub(crate) fn taken(&self, records: u64, filtered: u64) {
         self.taken.fetch_add(records, Ordering::Relaxed);
-        self.taken_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.filtered.fetch_add(filtered, Ordering::Relaxed);
     }
 

@@ -208,7 +208,6 @@ impl Lane {
         let mut picked: Vec<Vec<u32>> = vec![Vec::new(); self.slots.len()];
         let hashes = (self.slots.len() > 1).then(|| page.key_hashes());
         let (mut reached, mut taken) = (from, 0u64);
-        let mut bytes = 0;
         let mut stopped = false;
         for index in chosen {
             let size = page.size(index as usize);
@@ -227,7 +226,6 @@ impl Lane {
             }
             reached = index + 1;
             taken += 1;
-            bytes += size;
             self.parts.ledger.enter(page, first + u64::from(reached));
         }
         if !stopped {
@@ -235,7 +233,7 @@ impl Lane {
             reached = to as u32;
         }
         self.position = first + u64::from(reached);
-        self.parts.counters.taken(taken, u64::from(reached - from) - taken, bytes);
+        self.parts.counters.taken(taken, u64::from(reached - from) - taken);
         for (slot, indices) in self.slots.iter_mut().zip(picked) {
             if !indices.is_empty() {
                 slot.queue.push(page, Picks::of(indices), now);
@@ -303,9 +301,8 @@ impl Lane {
             Report::Waiting(left) => self.wait(run, &left),
             Report::Failed => self.parts.counters.failed(),
             Report::Halted(reason) => {
-                self.parts.state = State::Halted;
                 self.parts.counters.halted(reason);
-                self.tasks.abort_all();
+                self.halt();
             }
         }
     }
@@ -370,7 +367,15 @@ impl Lane {
 
     /// The cursor now. `at_tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
     pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Cursor {
-        self.parts.ledger.cursor(at_tip)
+        // What lies before a time is passed over, not read: the time stays the place to go on from until it is met.
+        let waits_for_time = self.skipping && matches!(self.parts.start.position, StartPosition::Timestamp(_));
+        self.parts.ledger.cursor(at_tip, waits_for_time)
+    }
+
+    /// Stops the lane for good, its cursor where it is.
+    pub(crate) fn halt(&mut self) {
+        self.parts.state = State::Halted;
+        self.tasks.abort_all();
     }
 
     /// No more records come: what is queued goes off without waiting to be filled.

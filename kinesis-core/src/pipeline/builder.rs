@@ -114,6 +114,12 @@ impl PipelineBuilder {
     /// [`Invalid`](crate::ErrorKind::Invalid), naming the field, its value and the way out.
     pub fn build(self) -> Result<Pipeline> {
         self.check()?;
+        if self.store.is_none() && self.source.caps().replayable {
+            tracing::warn!(
+                application = self.application,
+                "leases are kept in memory: after a restart every subscription begins anew; give `leases` a store that lasts"
+            );
+        }
         let mut rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let me = WorkerId::from(format!("{}-{:016x}", self.application, rng.u64(..)));
         let counters: BTreeMap<_, Arc<Counters>> =

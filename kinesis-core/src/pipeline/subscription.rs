@@ -89,7 +89,7 @@ impl BatchPolicy {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum OnReject {
-    /// The subscription stops there, its cursor before the record. The others go on.
+    /// The subscription stops, on every shard, its cursor before the record. The others go on.
     #[default]
     Halt,
     /// The record is passed over; the observer is told.

@@ -15,11 +15,13 @@ use crate::{
 };
 use crate::{Cursor, CursorPosition, Lease, MemoryLeaseStore, Progress, channel_sink};
 
+type Shards = BTreeMap<ShardId, (Shard, Vec<Record>)>;
+
 /// A log in memory, shards made by hand.
 #[derive(Debug, Clone)]
 struct Log {
     stream: StreamId,
-    shards: Arc<Mutex<BTreeMap<ShardId, (Shard, Vec<Record>)>>>,
+    shards: Arc<Mutex<Shards>>,
     /// An error that every further read gets, once the records are through.
     fails: Option<ErrorKind>,
 }
@@ -294,6 +296,18 @@ async fn a_subscription_that_halts_stops_alone() {
     assert_eq!(summary.subscriptions["halts"].halted.as_deref(), Some("never"));
     assert_eq!(halts.text(), "a1 b1!");
     assert_eq!(goes.delivered().len(), 4);
+}
+
+/// A subscription that halted on one shard used to go on with the others, and the run never ended.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_halts_stops_on_every_shard() {
+    let log = Log::of("b1");
+    log.shard(Shard::new("1"), "a1 a2");
+    let collect = Collect::default();
+    let rejecting = collect.sink(|text, _| if text == "b1" { Outcome::rejected("never") } else { Outcome::Delivered });
+    let pipeline = Pipeline::builder("app", log).subscribe(from_start("x", rejecting)).build().unwrap();
+    let summary = pipeline.run_until(tokio::time::sleep(Duration::from_secs(3600))).await.unwrap();
+    assert_eq!(summary.subscriptions["x"].halted.as_deref(), Some("never"));
 }
 
 /// The lanes of a halted subscription waited for ever at the children of the shard where it had halted, and the run with

@@ -71,7 +71,7 @@ pub async fn merged(source: impl StreamSource, from: StartPosition) -> Result<Me
     Ok(merged)
 }
 
-/// The records of all shards of a source as a [`Stream`]; see [`merged`].
+/// The records of all shards of a source as a [`Stream`]; see [`merged()`].
 ///
 /// Records of a shard come in order, those of a child after those of its parents; between other shards there is no
 /// order. Reads of all open shards are in flight together, but an answer is taken only when the records of the one
@@ -94,6 +94,8 @@ pub struct Merged {
     finished: BTreeSet<ShardId>,
     /// Whether a listing is among the calls.
     listing: bool,
+    /// Whether a shard has ended since that listing was asked for, which may therefore not name its children.
+    listing_is_stale: bool,
     /// Listings, openings and reads in flight.
     calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     shard: Option<ShardId>,
@@ -119,6 +121,7 @@ impl Merged {
             reading: BTreeSet::new(),
             finished: BTreeSet::new(),
             listing: false,
+            listing_is_stale: false,
             calls: FuturesUnordered::new(),
             shard: None,
             buffer: Vec::new().into_iter(),
@@ -164,13 +167,15 @@ impl Merged {
     }
 
     fn list(&mut self, pause: Duration) {
-        if !std::mem::replace(&mut self.listing, true) {
-            let source = Arc::clone(&self.source);
-            self.calls.push(Box::pin(async move {
-                rest(pause).await;
-                Answered::Listed(source.list_shards().await)
-            }));
+        if std::mem::replace(&mut self.listing, true) {
+            self.listing_is_stale = true;
+            return;
         }
+        let source = Arc::clone(&self.source);
+        self.calls.push(Box::pin(async move {
+            rest(pause).await;
+            Answered::Listed(source.list_shards().await)
+        }));
     }
 
     fn open(&self, shard: ShardId, pause: Duration) {
@@ -200,7 +205,9 @@ impl Merged {
                 self.elders.retain(|shard| self.lineage.contains(shard));
                 self.finished.retain(|shard| self.lineage.contains(shard));
                 self.start();
-                if self.lineage.announced().any(|shard| self.standing(shard) == Standing::Missing) {
+                if std::mem::take(&mut self.listing_is_stale) {
+                    self.list(Duration::ZERO);
+                } else if self.lineage.announced().any(|shard| self.standing(shard) == Standing::Missing) {
                     self.list(RELIST);
                 }
             }

@@ -1,4 +1,4 @@
-//! Readers as Streams, for reading without leases: [`RecordStream`] of one shard, [`merged`] of all shards of a source.
+//! Readers as Streams, for reading without leases: [`RecordStream`] of one shard, [`merged()`] of all shards of a source.
 //!
 //! For a look at a stream, a test or a tool. Nothing is stored here: who reads on after a restart, and who reads what
 //! beside others, is the business of a [`Pipeline`](crate::Pipeline).

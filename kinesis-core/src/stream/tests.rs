@@ -172,6 +172,26 @@ async fn an_announced_child_waits_for_the_listing_that_tells_its_other_parent() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listing_from_before_the_end_of_a_shard_does_not_stand_for_one_after_it() {
+    // The end of shard 1 asked for no listing of its own, because that for the end of shard 0 was still under way; and
+    // that one did not name shard 2 yet, so shard 2 was never read.
+    let script = Arc::new(
+        Scripted::new(["0", "1"])
+            .with_slow_listings(Duration::from_secs(1))
+            .then("0", ends([]))
+            .then("1", empty())
+            .then("1", ends([]))
+            .then("2", batch([(21, 1)]))
+            .then("2", ends([])),
+    );
+    let records = merged(Arc::clone(&script), StartPosition::TrimHorizon).await.unwrap();
+    let reading = tokio::spawn(records.collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    script.relist([Shard::new("0"), Shard::new("1"), child("2", &["1"])]);
+    assert_eq!(told(reading.await.unwrap(), |(shard, _)| shard.to_string()), ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_name_their_shard_and_only_a_lasting_one_ends_the_stream() {
     let script = Arc::new(
         Scripted::new(["0", "1"])

@@ -66,9 +66,11 @@ impl Keeper {
         let mut unsaved: Option<Arc<Progress>> = None;
         let mut running = true;
         loop {
+            let mut asked = false;
             tokio::select! {
                 biased;
                 changed = self.orders.changed(), if running => {
+                    asked = true;
                     running = changed.is_ok();
                     // A runner that is gone without a last word was aborted; its lease runs out by itself.
                     if !running && matches!(*self.orders.borrow(), Order::Hold(_)) {
@@ -86,7 +88,8 @@ impl Keeper {
                     Err(error) => Err(error),
                 },
                 Order::Hold(progress) => {
-                    unsaved = progress.or(unsaved);
+                    // A renewal alone stores nothing that is stored already.
+                    unsaved = progress.filter(|_| asked).or(unsaved);
                     self.store.advance(&mut self.held, unsaved.as_deref()).await.map(drop)
                 }
             };

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ use crate::sink::SubscriptionName;
 use crate::source::{ShardEnd, StreamSource};
 
 use keeper::Kept;
-use runner::{Exit, Notice, Phase};
+use runner::{Command, Exit, Notice};
 use shards::Shards;
 
 /// What a worker works with.
@@ -66,7 +66,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 enum Ended {
     Runner(ShardId, Exit),
-    Keeper(ShardId, Kept),
+    Keeper(Kept),
 }
 
 #[derive(Debug)]
@@ -116,8 +116,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(notice) = self.notices.1.recv() => self.on_notice(notice).await,
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.on_ended(ended),
+                Some(notice) = self.notices.1.recv() => self.on_notice(notice),
+                Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended),
                 () = sleep(recheck.unwrap_or_default()), if recheck.is_some() => self.stale = true,
             }
         }
@@ -156,7 +156,7 @@ impl Worker {
         }
     }
 
-    async fn on_notice(&mut self, notice: Notice) {
+    fn on_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Ended(shard, children) => {
                 self.shards.ended(&shard, &ShardEnd::new(children));
@@ -167,31 +167,27 @@ impl Worker {
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
                 self.stale |= self.shards.open_gates(&subscription);
             }
-            Notice::Halted(subscription) => self.shards.halted(&subscription),
+            Notice::Halted(subscription) => self.shards.tell(&Command::Halt(subscription)),
         }
     }
 
-    fn on_ended(&mut self, ended: Result<Ended, JoinError>) {
+    fn on_ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        self.shards.task_ended(match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        });
         match ended {
-            Ok(Ended::Runner(shard, exit)) => match exit {
-                Exit::Finished => {
-                    self.done.shards_finished += 1;
-                    self.shards.exhausted(&shard);
-                    self.stale = true;
-                }
-                Exit::Drained { in_time } => self.done.drain_timed_out |= !in_time,
-                Exit::Failed(error) => self.fail(error),
-            },
-            Ok(Ended::Keeper(shard, kept)) => {
-                self.shards.let_go(&shard);
-                match kept {
-                    Kept::Released => {}
-                    Kept::Lost => self.stale = true,
-                    Kept::Failed(error) => self.fail(error),
-                }
+            Ok((_, Ended::Runner(shard, Exit::Finished))) => {
+                self.done.shards_finished += 1;
+                self.shards.exhausted(&shard);
+                self.stale = true;
             }
-            // The keeper of a lost lease stops its runner; what becomes of the shard it says itself.
-            Err(error) if error.is_cancelled() => {}
+            Ok((_, Ended::Runner(_, Exit::Drained { in_time }))) => self.done.drain_timed_out |= !in_time,
+            Ok((_, Ended::Runner(_, Exit::Failed(error)) | Ended::Keeper(Kept::Failed(error)))) => self.fail(error),
+            Ok((_, Ended::Keeper(Kept::Released))) => {}
+            // A runner whose lease was lost is stopped by its keeper; the shard may be taken anew when both are gone.
+            Ok((_, Ended::Keeper(Kept::Lost))) => self.stale = true,
+            Err(error) if error.is_cancelled() => self.stale = true,
             Err(error) => self.fail(Error::contract("a task of the pipeline panicked").because(error)),
         }
     }
@@ -206,11 +202,11 @@ impl Worker {
             return;
         }
         self.config.observer.on(&Event::Draining);
-        self.shards.tell(Phase::Draining);
+        self.shards.tell(&Command::Drain);
         let deadline = Instant::now() + self.config.drain;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
-            self.shards.tell(Phase::Stopping);
+            self.shards.tell(&Command::Stop);
             // What is left is writing the last progress; a store that does not answer in a failover time never will.
             let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
         }
@@ -218,7 +214,7 @@ impl Worker {
     }
 
     async fn join_all(&mut self) {
-        while let Some(ended) = self.tasks.join_next().await {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
             self.on_ended(ended);
         }
     }

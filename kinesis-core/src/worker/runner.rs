@@ -24,14 +24,26 @@ const MOST_RECORDS: usize = 10_000;
 /// How many reports are taken in before the lanes are looked at again.
 const REPORTS: usize = 256;
 
-/// How far a run of the pipeline is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+/// How far a run of the shard is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    #[default]
     Running,
-    /// Finish what is in flight and let go.
     Draining,
-    /// Let go now.
     Stopping,
+}
+
+/// What the worker tells the runner of a shard.
+#[derive(Debug, Clone)]
+pub(super) enum Command {
+    /// The subscription has finished the shard's parents: it may start.
+    Open(SubscriptionName),
+    /// The subscription halted on another shard: it stops here too.
+    Halt(SubscriptionName),
+    /// Finish what is in flight and let go.
+    Drain,
+    /// Let go now.
+    Stop,
 }
 
 /// What the worker has to know while a shard runs.
@@ -41,7 +53,7 @@ pub(super) enum Notice {
     Ended(ShardId, Vec<Shard>),
     /// A subscription is done with the shard.
     Finished(ShardId, SubscriptionName),
-    /// A subscription halted.
+    /// A subscription may not pass over a record.
     Halted(SubscriptionName),
 }
 
@@ -62,9 +74,7 @@ pub(super) struct Runner {
     pub(super) feed: FeedConfig,
     pub(super) lanes: Vec<Lane>,
     pub(super) reports: mpsc::UnboundedReceiver<LaneReport>,
-    /// Subscriptions that have finished the parents meanwhile, or halted and never will.
-    pub(super) gates: mpsc::UnboundedReceiver<SubscriptionName>,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
     pub(super) orders: watch::Sender<Order>,
     pub(super) commit_every: Duration,
@@ -75,6 +85,7 @@ pub(super) struct Runner {
 /// What changes while a shard runs.
 #[derive(Debug, Default)]
 struct Round {
+    phase: Phase,
     /// Lanes that something happened to; the others need no look.
     touched: Vec<usize>,
     /// When the next delivery of each lane is due, where it waits to be filled.
@@ -106,12 +117,11 @@ impl Runner {
         let mut reports: Vec<LaneReport> = Vec::with_capacity(REPORTS);
         round.touched.extend(0..self.lanes.len());
         loop {
-            let phase = *self.phase.borrow_and_update();
-            if phase >= Phase::Draining && feed.take().is_some() {
+            if round.phase >= Phase::Draining && feed.take().is_some() {
                 self.lanes.iter_mut().for_each(Lane::drain);
             }
-            self.look_at_lanes(&mut round, phase)?;
-            if let Some(exit) = self.exit(&mut round, phase, replayable) {
+            self.look_at_lanes(&mut round)?;
+            if let Some(exit) = self.exit(&mut round, replayable) {
                 return Ok(exit);
             }
             if let Some(feed) = &mut feed
@@ -126,8 +136,7 @@ impl Runner {
             let wake = round.due.iter().flatten().chain(&round.commit_at).min().copied();
             tokio::select! {
                 biased;
-                _ = self.phase.changed() => {}
-                Some(subscription) = self.gates.recv() => self.open_gate(&subscription, &mut round),
+                Some(command) = self.commands.recv() => self.obey(command, &mut round),
                 _ = self.reports.recv_many(&mut reports, REPORTS) => {
                     self.take_reports(&mut reports, &mut round);
                 }
@@ -137,7 +146,7 @@ impl Runner {
         }
     }
 
-    fn look_at_lanes(&mut self, round: &mut Round, phase: Phase) -> Result<()> {
+    fn look_at_lanes(&mut self, round: &mut Round) -> Result<()> {
         if round.touched.is_empty() {
             return Ok(());
         }
@@ -148,7 +157,7 @@ impl Runner {
         for index in touched.drain(..) {
             let lane = &mut self.lanes[index];
             lane.reap()?;
-            if phase == Phase::Running {
+            if round.phase == Phase::Running {
                 round.due[index] = work_off(lane, &self.ring, now);
             } else {
                 round.due[index] = None;
@@ -171,11 +180,11 @@ impl Runner {
         Ok(())
     }
 
-    fn exit(&self, round: &mut Round, phase: Phase, replayable: bool) -> Option<Exit> {
+    fn exit(&self, round: &mut Round, replayable: bool) -> Option<Exit> {
         if self.lanes.iter().all(|lane| matches!(lane.state(), State::Finished | State::Halted)) {
             return Some(round.failure.take().map_or(Exit::Finished, Exit::Failed));
         }
-        match phase {
+        match round.phase {
             Phase::Stopping => return Some(Exit::Drained { in_time: false }),
             Phase::Draining => {
                 // What waits for another attempt is read again by whoever comes next, where the source can do that.
@@ -191,10 +200,19 @@ impl Runner {
         None
     }
 
-    fn open_gate(&mut self, subscription: &SubscriptionName, round: &mut Round) {
+    fn obey(&mut self, command: Command, round: &mut Round) {
+        match command {
+            Command::Open(subscription) => self.on_lane_of(&subscription, round, Lane::open),
+            Command::Halt(subscription) => self.on_lane_of(&subscription, round, Lane::halt),
+            Command::Drain => round.phase = round.phase.max(Phase::Draining),
+            Command::Stop => round.phase = Phase::Stopping,
+        }
+    }
+
+    fn on_lane_of(&mut self, subscription: &SubscriptionName, round: &mut Round, act: fn(&mut Lane)) {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             if lane.subscription().name == *subscription {
-                lane.open();
+                act(lane);
                 round.touched.push(index);
             }
         }
@@ -204,9 +222,8 @@ impl Runner {
         let now = Instant::now();
         for (lane, run, report) in reports.drain(..) {
             if matches!(report, Report::Halted(_)) {
-                let subscription = self.lanes[lane].subscription().name.clone();
                 // A worker that is gone needs no notice.
-                let _ = self.notices.send(Notice::Halted(subscription));
+                let _ = self.notices.send(Notice::Halted(self.lanes[lane].subscription().name.clone()));
             }
             self.lanes[lane].on_report(run, report, now);
             if round.touched.last() != Some(&lane) {

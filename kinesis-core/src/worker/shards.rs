@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::task::Id;
 use tokio::time::Instant;
 
 use super::attach::Place;
-use super::runner::Phase;
+use super::runner::Command;
 use crate::lease::{Lease, SubscriptionRecord, WorkerId};
 use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
@@ -31,12 +32,13 @@ pub(super) struct Shards {
     listed: bool,
 }
 
+/// A shard at work, by two tasks: its runner and its keeper.
 #[derive(Debug)]
-struct Held {
-    /// Each runner has a channel of its own: one for all would wake them in an order that no seed decides.
-    phase: watch::Sender<Phase>,
-    gates: mpsc::UnboundedSender<SubscriptionName>,
-    gated: BTreeSet<SubscriptionName>,
+pub(super) struct Held {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    /// Subscriptions that have not finished its parents.
+    pub(super) gated: BTreeSet<SubscriptionName>,
+    pub(super) tasks: Vec<Id>,
 }
 
 impl Shards {
@@ -151,23 +153,24 @@ impl Shards {
         self.watched.insert(row.key.shard.clone(), (row.counter, Instant::now()));
     }
 
-    pub(super) fn hold(
-        &mut self,
-        shard: &ShardId,
-        phase: watch::Sender<Phase>,
-        gates: mpsc::UnboundedSender<SubscriptionName>,
-        gated: BTreeSet<SubscriptionName>,
-    ) {
-        self.held.insert(shard.clone(), Held { phase, gates, gated });
+    pub(super) fn hold(&mut self, shard: &ShardId, held: Held) {
+        self.held.insert(shard.clone(), held);
     }
 
-    /// Tells every runner how far the run is.
-    pub(super) fn tell(&self, phase: Phase) {
-        self.held.values().for_each(|held| _ = held.phase.send_replace(phase));
+    /// Tells every runner. Each has a channel of its own: one for all would wake them in an order that no seed decides.
+    pub(super) fn tell(&self, command: &Command) {
+        for held in self.held.values() {
+            // A runner that is gone needs no command.
+            let _ = held.commands.send(command.clone());
+        }
     }
 
-    pub(super) fn let_go(&mut self, shard: &ShardId) {
-        self.held.remove(shard);
+    /// Takes in that a task ended. The shard is let go when both of its tasks have: until then it must not start anew.
+    pub(super) fn task_ended(&mut self, task: Id) {
+        self.held.retain(|_, held| {
+            held.tasks.retain(|id| *id != task);
+            !held.tasks.is_empty()
+        });
     }
 
     pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {
@@ -176,15 +179,6 @@ impl Shards {
 
     pub(super) fn exhausted(&mut self, shard: &ShardId) {
         self.exhausted.insert(shard.clone());
-    }
-
-    /// Ends the wait of a subscription that has halted: it will not finish the parents.
-    pub(super) fn halted(&mut self, subscription: &SubscriptionName) {
-        for held in self.held.values_mut().filter(|held| held.gated.contains(subscription)) {
-            held.gated.remove(subscription);
-            // A runner that is gone needs no gate.
-            let _ = held.gates.send(subscription.clone());
-        }
     }
 
     /// Lets a subscription into the shards held whose parents it has finished now; says whether there may be others.
@@ -198,8 +192,8 @@ impl Shards {
         for shard in opens {
             if let Some(held) = self.held.get_mut(&shard) {
                 held.gated.remove(subscription);
-                // A runner that is gone needs no gate.
-                let _ = held.gates.send(subscription.clone());
+                // A runner that is gone needs no command.
+                let _ = held.commands.send(Command::Open(subscription.clone()));
             }
         }
         self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !self.exhausted.contains(shard))

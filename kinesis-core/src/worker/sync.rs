@@ -8,7 +8,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
-use super::runner::{Phase, Runner};
+use super::runner::Runner;
+use super::shards::Held;
 use super::{Ended, Worker};
 use crate::deliver::Terms;
 use crate::error::{Error, Result};
@@ -109,8 +110,7 @@ impl Worker {
             return config.store.release(&mut held, None, None).await;
         }
         let from = feed_start(&lanes, &shard)?;
-        let (gate, gates) = mpsc::unbounded_channel();
-        let (tell, phase) = watch::channel(Phase::Running);
+        let (commands, commanded) = mpsc::unbounded_channel();
         let (order, orders) = watch::channel(Order::Hold(None));
         let runner = Runner {
             shard: shard.clone(),
@@ -126,8 +126,7 @@ impl Worker {
             },
             lanes,
             reports,
-            gates,
-            phase,
+            commands: commanded,
             notices: self.notices.0.clone(),
             orders: order,
             commit_every: config.commit_every,
@@ -142,12 +141,11 @@ impl Worker {
             held,
             failover: config.failover,
             orders,
-            runner,
+            runner: runner.clone(),
             observer: Arc::clone(&config.observer),
         };
-        let of_keeper = shard.clone();
-        self.tasks.spawn(async move { Ended::Keeper(of_keeper, keeper.run().await) });
-        self.shards.hold(&shard, tell, gate, gated);
+        let keeper = self.tasks.spawn(async move { Ended::Keeper(keeper.run().await) });
+        self.shards.hold(&shard, Held { commands, gated, tasks: vec![runner.id(), keeper.id()] });
         Ok(())
     }
 

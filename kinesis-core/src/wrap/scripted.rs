@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -45,6 +46,7 @@ pub(crate) fn hangs() -> Answer {
 pub(crate) struct Scripted {
     stream: StreamId,
     caps: SourceCaps,
+    listings_take: Duration,
     state: Arc<State>,
 }
 
@@ -71,7 +73,12 @@ impl Scripted {
             failures: Mutex::default(),
             log: Mutex::default(),
         };
-        Self { stream: StreamId::new("scripted"), caps: SourceCaps::log(), state: Arc::new(state) }
+        Self {
+            stream: StreamId::new("scripted"),
+            caps: SourceCaps::log(),
+            listings_take: Duration::ZERO,
+            state: Arc::new(state),
+        }
     }
 
     /// Adds the next answer of a shard.
@@ -93,6 +100,12 @@ impl Scripted {
     /// Lists other shards from now on.
     pub(crate) fn relist(&self, shards: impl IntoIterator<Item = Shard>) {
         *self.state.shards.lock().unwrap() = shards.into_iter().collect();
+    }
+
+    /// Makes listings take their time, and tell what was so when they were asked.
+    pub(crate) fn with_slow_listings(mut self, takes: Duration) -> Self {
+        self.listings_take = takes;
+        self
     }
 
     /// What was asked, each after the virtual millisecond when.
@@ -125,7 +138,9 @@ impl StreamSource for Scripted {
     async fn list_shards(&self) -> Result<Vec<Shard>> {
         self.state.note("list");
         self.state.fail()?;
-        Ok(self.state.shards.lock().unwrap().clone())
+        let shards = self.state.shards.lock().unwrap().clone();
+        tokio::time::sleep(self.listings_take).await;
+        Ok(shards)
     }
 
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {

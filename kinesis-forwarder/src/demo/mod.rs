@@ -19,8 +19,9 @@ use subscriber::Subscriber;
 const SHARDS: usize = 4;
 /// The channels that the third subscriber takes.
 const CHOSEN: [&str; 2] = [CHANNELS[0], CHANNELS[1]];
-/// Nothing in the demo takes as long as this; when it does, something is wrong and it is told.
+/// What takes longer than this, and so much for each record, is broken; then the demo ends and tells what is missing.
 const TOO_LONG: Duration = Duration::from_secs(60);
+const A_RECORD: Duration = Duration::from_millis(5);
 
 /// Puts records on a stream in memory, delivers them to three subscribers on this machine, and checks what arrived.
 ///
@@ -42,6 +43,7 @@ struct Pace {
 
 async fn play(records: usize, pace: Pace) -> Result<ExitCode> {
     let started = Instant::now();
+    let limit = TOO_LONG + A_RECORD * u32::try_from(records).unwrap_or(u32::MAX);
     let subscribers = [
         Subscriber::start("audit", None, started, started).await?,
         Subscriber::start("billing", None, started, started + pace.down).await?,
@@ -56,7 +58,7 @@ async fn play(records: usize, pace: Pace) -> Result<ExitCode> {
     }
     let pipeline = pipeline.build()?;
     let story = tokio::spawn(story::tell(stream, records, pace.putting, started));
-    let summary = pipeline.run_until(tokio::time::sleep(TOO_LONG)).await?;
+    let summary = pipeline.run_until(tokio::time::sleep(limit)).await?;
     let put = story.await.map_err(|gone| Error::permanent("the demo's producer broke off").because(gone))??;
     say(&format!("{}  the stream is read to its end\n\n{}\n", since(started), table(&summary)));
     Ok(judge(&subscribers, &put))

@@ -72,10 +72,13 @@ impl InputSource {
     ///
     /// When the system gives no thread to read it.
     pub fn read(name: impl Into<String>, input: impl Read + Send + 'static) -> Result<Self> {
-        let name = name.into();
+        Self::read_ahead(name.into(), input, CHUNKS_AHEAD)
+    }
+
+    fn read_ahead(name: String, input: impl Read + Send + 'static, chunks: usize) -> Result<Self> {
         let stream = StreamId::new(&*name);
         let end = Arc::new(OnceLock::new());
-        let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
+        let (send, receive) = mpsc::channel(chunks);
         let at_end = Arc::clone(&end);
         // A thread of its own and not one of the runtime's: a read from a terminal or a pipe cannot be cancelled, and
         // the runtime would wait for it when it shuts down.
@@ -169,85 +172,4 @@ impl ShardReader for InputReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::input::original;
-
-    const MAX: NonZeroUsize = NonZeroUsize::new(2).unwrap();
-
-    async fn reader(source: &InputSource, from: StartPosition) -> Result<Box<dyn ShardReader>> {
-        source.open_shard(&SHARD.into(), from).await
-    }
-
-    fn lines(count: usize) -> impl Read + Send + 'static {
-        let line = |n: usize| format!("{{\"channel\":\"c\",\"data\":\"{n}\"}}\n");
-        io::Cursor::new((1..=count).map(line).collect::<String>())
-    }
-
-    #[tokio::test]
-    async fn the_end_comes_after_the_last_record_and_again() {
-        let source = InputSource::read("test", lines(3)).unwrap();
-        let mut reader = reader(&source, StartPosition::TrimHorizon).await.unwrap();
-        let mut seen = Vec::new();
-        let end = loop {
-            let batch = reader.next_batch(MAX).await.unwrap();
-            assert!(batch.records.len() <= MAX.get());
-            seen.extend(batch.records.iter().map(|record| original(record.sequence_number).to_string()));
-            if let Some(end) = batch.end {
-                break end;
-            }
-        };
-        assert_eq!(seen, ["1", "2", "3"]);
-        assert!(source.is_exhausted());
-        assert_eq!(reader.next_batch(MAX).await.unwrap().end, Some(end));
-        assert_eq!(source.failure(), None);
-    }
-
-    #[tokio::test]
-    async fn what_comes_before_a_broken_line_is_read_and_the_failure_is_told_at_the_end() {
-        let source = InputSource::read("events", lines(1).chain(io::Cursor::new("{\"channel\":}"))).unwrap();
-        let mut reader = reader(&source, StartPosition::TrimHorizon).await.unwrap();
-        assert_eq!(reader.next_batch(MAX).await.unwrap().records.len(), 1);
-        assert!(reader.next_batch(MAX).await.unwrap().end.is_some());
-        assert!(source.failure().unwrap().to_string().starts_with("events, line 2, column 12: "));
-    }
-
-    #[tokio::test]
-    async fn records_arrive_while_the_pipe_stays_open_and_a_dropped_read_loses_none() {
-        let (read, mut write) = io::pipe().unwrap();
-        let source = InputSource::read("pipe", read).unwrap();
-        let mut reader = reader(&source, StartPosition::Latest).await.unwrap();
-        tokio::select! {
-            biased;
-            _ = reader.next_batch(MAX) => panic!("there is no record yet"),
-            () = tokio::task::yield_now() => {}
-        }
-        io::Write::write_all(&mut write, b"{\"channel\":\"c\",\"data\":\"\"}").unwrap();
-        assert_eq!(reader.next_batch(MAX).await.unwrap().records.len(), 1);
-        assert!(!source.is_exhausted());
-        drop(write);
-        assert!(reader.next_batch(MAX).await.unwrap().end.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_reader_goes_on_where_the_one_before_stopped_and_not_before() {
-        let source = InputSource::read("test", lines(3)).unwrap();
-        let mut first = reader(&source, StartPosition::TrimHorizon).await.unwrap();
-        let passed = first.next_batch(MAX).await.unwrap().records;
-        let (one, two) = (passed[0].sequence_number, passed[1].sequence_number);
-        for gone in [StartPosition::At(two), StartPosition::After(one)] {
-            assert_eq!(reader(&source, gone).await.unwrap_err().kind(), ErrorKind::PositionExpired);
-        }
-        let mut second = reader(&source, StartPosition::After(two)).await.unwrap();
-        assert_eq!(second.next_batch(MAX).await.unwrap().records[0].data, "3");
-        let missing = source.open_shard(&"shardId-1".into(), StartPosition::Latest).await.unwrap_err();
-        assert_eq!(missing.kind(), ErrorKind::NotFound);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_named() {
-        let missing = InputSource::open(Path::new("no/such/file")).unwrap_err();
-        assert!(missing.chain().starts_with("cannot read the input no/such/file: No such file"), "{missing:?}");
-        assert!(InputSource::open(Path::new(".")).unwrap_err().message().ends_with("it is a directory"));
-    }
-}
+mod tests;

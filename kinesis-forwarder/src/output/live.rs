@@ -1,14 +1,15 @@
 //! The live line: how many records have moved, how fast, and what is under way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use kinesis_core::{Delivery, Event, Observer, Outcomes, Result, Sink};
+use kinesis_core::{Delivery, Event, Observer, Outcomes, Result, Sink, SubscriptionName};
 use tokio::time::{Instant, interval};
 
 use super::note;
@@ -27,6 +28,8 @@ pub struct Progress {
     retried: AtomicU64,
     given_up: AtomicU64,
     in_flight: AtomicU64,
+    /// Why each subscription gave its first record up.
+    reasons: Mutex<BTreeMap<SubscriptionName, String>>,
 }
 
 impl Observer for Progress {
@@ -35,7 +38,12 @@ impl Observer for Progress {
             Event::BatchRead { records, .. } => (&self.read, records),
             Event::Delivered { records, .. } => (&self.delivered, records),
             Event::AttemptFailed { records, .. } => (&self.retried, records),
-            Event::DeadLettered { records, .. } | Event::Skipped { records, .. } => (&self.given_up, records),
+            Event::DeadLettered { subscription, records, reason, .. }
+            | Event::Skipped { subscription, records, reason, .. } => {
+                let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                reasons.entry(subscription.clone()).or_insert_with(|| reason.clone());
+                (&self.given_up, records)
+            }
             _ => return,
         };
         counter.fetch_add(*records as u64, Ordering::Relaxed);
@@ -46,6 +54,11 @@ impl Progress {
     /// Counts what goes through `sink` as in flight.
     pub fn track<S: Sink>(self: &Arc<Self>, sink: S) -> Tracked<S> {
         Tracked { sink, progress: Arc::clone(self) }
+    }
+
+    /// Why each subscription that gave records up did so with the first.
+    pub fn reasons(&self) -> BTreeMap<SubscriptionName, String> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn get(counter: &AtomicU64) -> u64 {
@@ -138,8 +151,9 @@ mod tests {
         let record = Record::new(SequenceNumber::ZERO, "k", "");
         sink.deliver(&Delivery::new(StreamId::new("s"), "0", "x", vec![record.clone(), record])).await.unwrap();
         let (subscription, shard) = ("x".into(), "0".into());
-        progress.on(&Event::Skipped { subscription, shard, records: 1500, reason: String::new() });
+        progress.on(&Event::Skipped { subscription, shard, records: 1500, reason: "down".into() });
         let line = "0 records, 0 delivered, 0 retried, 1,500 given up, 0 in flight";
         assert_eq!(progress.to_string(), line);
+        assert_eq!(progress.reasons(), BTreeMap::from([("x".into(), "down".into())]));
     }
 }

@@ -1,5 +1,7 @@
 //! The program as its users meet it: what it prints, delivers, leaves behind, and exits with.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod listen;
 mod refusals;
 mod run;

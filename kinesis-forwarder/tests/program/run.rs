@@ -124,6 +124,8 @@ async fn without_dead_letters_what_failed_is_counted() {
     let done = Program::start(["run", "--input", input.path(), "--to", &dead, "--max-age", "200ms"]).end().await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert_eq!(row(&done, &dead)[3], 5);
+    assert!(done.stdout.contains("at first because: given up after"), "{}", done.stdout);
+    assert_eq!(done.stderr, "");
 }
 
 #[tokio::test]

@@ -17,21 +17,21 @@ use tokio::sync::watch;
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// A program that runs, and what it has to say in the end.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
 }
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Done {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Program {
-    pub fn start<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kinesis-forwarder"))
             .args(args)
             .env_remove("RUST_LOG")
@@ -46,20 +46,20 @@ impl Program {
     }
 
     /// Writes to the program's input and leaves it open.
-    pub async fn write(&mut self, text: &str) {
+    pub(crate) async fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(text.as_bytes()).await.unwrap();
         stdin.flush().await.unwrap();
     }
 
     /// Sends a signal, by its name without SIG.
-    pub async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
     }
 
     /// Waits for this line, or its beginning, on standard error, and returns the rest of it.
-    pub async fn noted(&mut self, beginning: &str) -> String {
+    pub(crate) async fn noted(&mut self, beginning: &str) -> String {
         let stderr = self.child.stderr.as_mut().unwrap();
         let mut line = Vec::new();
         let found = async {
@@ -76,13 +76,13 @@ impl Program {
     }
 
     /// Leaves the input open and waits for the end.
-    pub async fn end_with_input_open(mut self) -> Done {
+    pub(crate) async fn end_with_input_open(mut self) -> Done {
         let _held = self.stdin.take();
         self.end().await
     }
 
     /// Closes the input and waits for the end.
-    pub async fn end(mut self) -> Done {
+    pub(crate) async fn end(mut self) -> Done {
         drop(self.stdin.take());
         let output = tokio::time::timeout(TOO_LONG, self.child.wait_with_output()).await.expect("it ends").unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -93,7 +93,7 @@ impl Program {
 }
 
 /// A subscriber in this process that remembers what it got.
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     url: String,
     events: Arc<Mutex<Vec<Event>>>,
     count: watch::Receiver<usize>,
@@ -101,7 +101,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// One that takes everything.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let arrivals = Arc::clone(&events);
         let (send, count) = watch::channel(0);
@@ -114,17 +114,17 @@ impl Subscriber {
         Self { url: serve(receiver).await, events, count }
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The bodies it got, in the order they came.
-    pub fn bodies(&self) -> Vec<Bytes> {
+    pub(crate) fn bodies(&self) -> Vec<Bytes> {
         self.events.lock().unwrap().iter().map(|event| event.body.clone()).collect()
     }
 
     /// The payloads it got, sorted: keys may overtake one another.
-    pub fn payloads(&self) -> Vec<String> {
+    pub(crate) fn payloads(&self) -> Vec<String> {
         let text = |event: &Event| String::from_utf8(event.data.to_vec()).unwrap();
         let mut payloads: Vec<String> = self.events.lock().unwrap().iter().map(text).collect();
         payloads.sort();
@@ -132,14 +132,14 @@ impl Subscriber {
     }
 
     /// Waits until it has this many events.
-    pub async fn has(&mut self, events: usize) {
+    pub(crate) async fn has(&mut self, events: usize) {
         let enough = self.count.wait_for(|count| *count >= events);
         tokio::time::timeout(TOO_LONG, enough).await.expect("they arrive").unwrap();
     }
 }
 
 /// Serves `receiver` on this machine and returns its URL.
-pub async fn serve(receiver: Receiver) -> String {
+pub(crate) async fn serve(receiver: Receiver) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
@@ -147,7 +147,7 @@ pub async fn serve(receiver: Receiver) -> String {
 }
 
 /// A URL where every connection is refused, for as long as the socket is held: its port is taken and nobody listens.
-pub fn refusing() -> (TcpSocket, String) {
+pub(crate) fn refusing() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let url = format!("http://{}/events", socket.local_addr().unwrap());
@@ -155,27 +155,27 @@ pub fn refusing() -> (TcpSocket, String) {
 }
 
 /// A file that is gone after the test.
-pub struct TempFile(PathBuf);
+pub(crate) struct TempFile(PathBuf);
 
 impl TempFile {
     /// A path with no file yet; `name` is unlike that of any other test.
-    pub fn none(name: &str) -> Self {
+    pub(crate) fn none(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         Self(path)
     }
 
-    pub fn with(name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(name: &str, content: impl AsRef<[u8]>) -> Self {
         let file = Self::none(name);
         std::fs::write(&file.0, content).unwrap();
         file
     }
 
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(&self.0).unwrap()
     }
 }
@@ -187,13 +187,13 @@ impl Drop for TempFile {
 }
 
 /// NDJSON of this many events of one channel, the payloads of which are `0`, `1`, ..
-pub fn events(channel: &str, count: usize) -> String {
+pub(crate) fn events(channel: &str, count: usize) -> String {
     let line = |n: usize| format!("{{\"channel\":\"{channel}\",\"sequenceNumber\":\"{}\",\"data\":\"{n}\"}}\n", n + 1);
     (0..count).map(line).collect()
 }
 
 /// A row of the summary table without its name: its counts.
-pub fn row(done: &Done, subscription: &str) -> Vec<u64> {
+pub(crate) fn row(done: &Done, subscription: &str) -> Vec<u64> {
     let row = done.stdout.lines().find_map(|line| line.strip_prefix(subscription)).expect("a row of the table");
     row.split_whitespace().map(|cell| cell.replace(',', "").parse().unwrap()).collect()
 }
