@@ -111,7 +111,7 @@ async fn order_per_shard_holds_everything_and_no_order_holds_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_record_ages_from_its_first_attempt_and_not_from_its_turn_on() {
     let sink = scripted(|call, texts| all(texts, |_| if call == 1 { Outcome::Retry } else { Outcome::Delivered }));
-    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
+    let mut terms = terms(sink, Holds::Key, OnReject::Skip);
     terms.retry.max_age = Duration::from_secs(2);
     let busy = attempt::turn(&terms).await;
     let wait = async {

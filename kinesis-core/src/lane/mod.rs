@@ -90,6 +90,8 @@ pub(crate) struct Lane {
     tasks: JoinSet<()>,
     /// Deliveries no longer wait to be filled: nothing more comes.
     flushing: bool,
+    /// Whether the parents are finished, as far as is known here.
+    opened: bool,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +124,7 @@ impl Lane {
             next_run: 0,
             tasks: JoinSet::new(),
             flushing: false,
+            opened: parts.state != State::Gated,
             parts,
         }
     }
@@ -145,7 +148,8 @@ impl Lane {
     /// Opens a gated lane; one whose subscription has halted meanwhile has nothing to wait for any more.
     pub(crate) fn open(&mut self) {
         if self.parts.state == State::Gated {
-            self.parts.state = if self.parts.counters.is_halted() { State::Halted } else { State::Running };
+            self.opened = !self.parts.counters.is_halted();
+            self.parts.state = if self.opened { State::Running } else { State::Halted };
         }
     }
 
@@ -162,11 +166,12 @@ impl Lane {
         done
     }
 
-    /// The cursor now. `at_tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
-    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Cursor {
+    /// The cursor now; none before the gate was opened, even when the lane halts there: where a parent's row is missing, a
+    /// cursor in its child says that the parent was read. `at_tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
+    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Option<Cursor> {
         // What lies before a time is passed over, not read: the time stays the place to go on from until it is met.
         let waits_for_time = self.skipping && matches!(self.parts.start.position, StartPosition::Timestamp(_));
-        self.parts.ledger.cursor(at_tip, waits_for_time)
+        self.opened.then(|| self.parts.ledger.cursor(at_tip, waits_for_time))
     }
 
     /// Stops the lane for good, its cursor where it is.

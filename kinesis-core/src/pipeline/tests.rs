@@ -13,7 +13,7 @@ use crate::{
     Batch, Demand, Error, ErrorKind, LeaseStore, Outcome, Record, RetryPolicy, SequenceNumber, Shard, ShardEnd,
     ShardId, ShardReader, StartPosition, StreamId, SubscriptionRecord, handler,
 };
-use crate::{Cursor, CursorPosition, Lease, MemoryLeaseStore, Progress, channel_sink};
+use crate::{Cursor, CursorPosition, Lease, MemoryLeaseStore, Progress, ShardKey, channel_sink};
 
 type Shards = BTreeMap<ShardId, (Shard, Vec<Record>)>;
 
@@ -320,7 +320,10 @@ async fn a_subscription_that_halts_waits_at_no_child() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         Outcome::rejected("never")
     });
+    let store = MemoryLeaseStore::default();
+    let key = ShardKey::new(log.stream(), &"1".into());
     let pipeline = Pipeline::builder("app", log)
+        .leases(store.clone())
         .subscribe(from_start("halts", rejecting))
         .subscribe(from_start("goes", handler(|_| async {})))
         .build()
@@ -328,6 +331,9 @@ async fn a_subscription_that_halts_waits_at_no_child() {
     let summary = tokio::time::timeout(Duration::from_secs(3_600), pipeline.run_until(never())).await.unwrap().unwrap();
     assert!(summary.subscriptions["halts"].halted.is_some());
     assert_eq!(summary.subscriptions["goes"].delivered, 2);
+    // Its lane there halted, too, and stored a cursor that said that the parent was read.
+    let row = store.get(&key).await.unwrap().unwrap();
+    assert_eq!(row.cursors.keys().collect::<Vec<_>>(), ["goes"]);
 }
 
 /// The run waited for ever for the lease of a dead worker that only the halted subscription had wanted.

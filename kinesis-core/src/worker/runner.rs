@@ -281,12 +281,10 @@ impl Runner {
     fn progress(&mut self) -> Progress {
         let resume = self.ring.resume();
         let tip = self.ring.tip();
-        // Who waits for the parents has no place here yet: where a parent's row is missing, a cursor in its child says
-        // that the parent was read.
-        let begun = self.lanes.iter_mut().filter(|lane| *lane.state() != State::Gated);
-        let cursors = begun.map(|lane| {
+        let cursors = self.lanes.iter_mut().filter_map(|lane| {
             let at_tip = resume.filter(|_| lane.position() == tip);
-            (lane.subscription().name.clone(), lane.cursor(at_tip))
+            let cursor = lane.cursor(at_tip)?;
+            Some((lane.subscription().name.clone(), cursor))
         });
         // The tip is a wish, not a place: a cursor that nothing has pinned yet is not stored.
         let pinned = cursors.filter(|(_, cursor)| cursor.position != CursorPosition::Next(StartPosition::Latest));

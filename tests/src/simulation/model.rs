@@ -34,7 +34,7 @@ pub(super) struct State {
     keys: BTreeMap<String, Vec<usize>>,
     subscriptions: Vec<Subscriber>,
     /// Whether the faults have ceased.
-    pub(super) calm: bool,
+    calm: bool,
     /// How many records there were when the present life began.
     puts_at_birth: usize,
     born: Instant,
@@ -143,6 +143,10 @@ impl State {
         }
     }
 
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm
+    }
+
     pub(super) fn line(&mut self, what: Arguments<'_>) {
         self.journal.line(what);
     }
@@ -165,6 +169,13 @@ impl State {
         self.puts.push(Put { shard, channel, record });
         self.subscriptions.iter_mut().for_each(|subscriber| subscriber.fates.push(Fate::default()));
         self.seen.records += 1;
+    }
+
+    /// The faults cease, and the last life begins.
+    pub(super) fn calm(&mut self) {
+        self.calm = true;
+        self.birth();
+        self.journal.line(format_args!("the last life: nothing fails any more"));
     }
 
     /// A worker's life begins.

@@ -59,7 +59,7 @@ impl TemperedSink {
 
     /// Draws how long a call takes and what it comes to.
     fn mood(&self) -> (Duration, Mood) {
-        let calm = self.model.state().calm;
+        let calm = self.model.state().is_calm();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let Temper { fails, panics, miscounts, loses_reply, busy, partial, hangs, slow, slowest, .. } =
             self.plan.temper;
@@ -187,10 +187,10 @@ impl Sink for Letters {
         let mut state = self.model.state();
         let nths = state.dead_letters(self.of, delivery);
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.calm && rng.u8(..5) == 0 {
+        if !state.is_calm() && rng.u8(..5) == 0 {
             return Err(Error::transient("the dead letters failed on purpose"));
         }
-        let one_in = if state.calm || rng.bool() { u8::MAX } else { 3 };
+        let one_in = if state.is_calm() || rng.bool() { u8::MAX } else { 3 };
         let mut store = |nth: &usize| {
             if one_in != u8::MAX && rng.u8(..one_in) == 0 {
                 return Outcome::Retry;

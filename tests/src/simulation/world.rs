@@ -185,12 +185,7 @@ impl World<'_> {
     async fn last_life(&mut self) {
         self.source.faults().stop();
         self.store.faults().stop();
-        {
-            let mut state = self.model.state();
-            state.calm = true;
-            state.birth();
-            state.line(format_args!("the last life: nothing fails any more"));
-        }
+        self.model.state().calm();
         let summary = match self.worker(|_| true) {
             Ok(Some(worker)) => timeout(LAST_LIFE, worker.run_until(std::future::pending())).await,
             Ok(None) => return,
