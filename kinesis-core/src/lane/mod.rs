@@ -167,7 +167,8 @@ impl Lane {
     }
 
     /// The cursor now; none before the gate was opened, even when the lane halts there: where a parent's row is missing, a
-    /// cursor in its child says that the parent was read. `at_tip` is where a reader opened at the ring's tip would miss nothing, where that is known.
+    /// cursor in its child says that the parent was read. `at_tip` is where a reader opened at the ring's tip would miss
+    /// nothing, where that is known.
     pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Option<Cursor> {
         // What lies before a time is passed over, not read: the time stays the place to go on from until it is met.
         let waits_for_time = self.skipping && matches!(self.parts.start.position, StartPosition::Timestamp(_));
