@@ -1,6 +1,7 @@
 //! The stream as a source: found once at the start, listed page by page, read shard by shard.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -64,7 +65,8 @@ impl StreamSource for KinesisSource {
     }
 
     fn caps(&self) -> SourceCaps {
-        SourceCaps::log()
+        // No stream keeps its records for less than a day (quotas page of the developer guide).
+        SourceCaps::log().with_retains(Duration::from_secs(24 * 60 * 60))
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

@@ -34,25 +34,27 @@ pub struct DemandBuffer {
     held_bytes: usize,
     /// Records asked for and not emitted yet. Demand that cannot be met is kept here until records arrive.
     asked: usize,
+    /// The bytes it may hold now, up to `max_bytes`: fewer after it had to give some back.
+    window: usize,
 }
 
 impl DemandBuffer {
     /// A lane that holds nothing and asks for as much as it may.
     #[must_use]
     pub const fn new(limits: Demand) -> Self {
-        Self { limits, held: 0, held_bytes: 0, asked: limits.max }
+        Self { limits, held: 0, held_bytes: 0, asked: limits.max, window: limits.max_bytes }
     }
 
     /// How many records may be emitted now.
     #[must_use]
     pub const fn open(&self) -> usize {
-        if self.held_bytes >= self.limits.max_bytes { 0 } else { self.asked }
+        if self.held_bytes > 0 && self.held_bytes >= self.window { 0 } else { self.asked }
     }
 
     /// Whether a record of `bytes` may be emitted now: it was asked for and fits, or is too large to ever fit and alone.
     #[must_use]
     pub const fn admits(&self, bytes: usize) -> bool {
-        self.asked > 0 && (self.held_bytes + bytes <= self.limits.max_bytes || self.held_bytes == 0)
+        self.asked > 0 && (self.held_bytes + bytes <= self.window || self.held_bytes == 0)
     }
 
     /// Counts one record as emitted.
@@ -92,6 +94,28 @@ impl DemandBuffer {
     pub const fn settle_aside(&mut self, bytes: usize) {
         debug_assert!(self.held_bytes >= bytes, "settled more than was held");
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
+    }
+
+    /// Halves the bytes that it may hold, but not below `floor`.
+    pub fn narrow(&mut self, floor: usize) {
+        self.window = (self.window / 2).max(floor).min(self.limits.max_bytes);
+    }
+
+    /// Doubles the bytes that it may hold, up to its bound.
+    pub fn widen(&mut self) {
+        self.window = self.window.saturating_mul(2).clamp(1, self.limits.max_bytes.max(1));
+    }
+
+    /// Whether it may hold all that its bound allows.
+    #[must_use]
+    pub const fn is_wide(&self) -> bool {
+        self.window >= self.limits.max_bytes
+    }
+
+    /// How many bytes are held, of what was put aside too.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// How many records are held.

@@ -64,6 +64,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod budget;
 mod deliver;
 pub mod demand;
 mod error;
@@ -96,7 +97,8 @@ pub use lease::{
 pub use memory::MemoryLeaseStore;
 pub use observe::{Event, Observer};
 pub use pipeline::{
-    BatchPolicy, Handle, OnReject, Ordering, Pipeline, PipelineBuilder, Subscription, SubscriptionSummary, Summary,
+    BatchPolicy, Handle, LaneState, LaneStatus, OnGap, OnReject, Ordering, Pipeline, PipelineBuilder, Status,
+    Subscription, SubscriptionSummary, Summary, ToTip,
 };
 pub use record::{Channel, ParseSequenceNumberError, PartitionKey, Record, SequenceNumber};
 pub use retry::RetryPolicy;

@@ -118,6 +118,16 @@ impl Default for Limits {
     }
 }
 
+/// How the limiter of a shard's reads stands at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LimiterStatus {
+    /// What it allows.
+    pub limits: Limits,
+    /// How long a read that begins now has to wait, not counting others before it.
+    pub ready_in: Duration,
+}
+
 /// The state of one limit. Pure: it is given the time, and it neither waits nor reads a clock.
 ///
 /// ```
@@ -215,6 +225,13 @@ impl Limiter {
     /// Charges what a call answered, in bytes; the next call waits for it.
     pub fn charge(&self, bytes: usize) {
         self.bucket().charge(Instant::now(), bytes);
+    }
+
+    /// How it stands now.
+    #[must_use]
+    pub fn status(&self) -> LimiterStatus {
+        let (now, bucket) = (Instant::now(), self.bucket());
+        LimiterStatus { limits: bucket.limits, ready_in: bucket.ready_at(now).saturating_duration_since(now) }
     }
 
     fn bucket(&self) -> MutexGuard<'_, Bucket> {

@@ -138,6 +138,7 @@ impl LeaseStore for MemoryLeaseStore {
             .tables()
             .unchanged(seen)
             .map(|row| {
+                row.cursors.retain(|name, _| !to.forgotten.contains(name));
                 row.cursors.extend(to.cursors.clone());
                 row.children.extend(to.children.iter().cloned());
                 row.nonce = Some(Nonce::random());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::record::SequenceNumber;
 use crate::shard::{ShardId, StartPosition};
 use crate::sink::SubscriptionName;
 
@@ -160,6 +161,35 @@ pub enum Event {
         shard: ShardId,
         /// Why.
         reason: String,
+    },
+    /// Records were trimmed before a subscription had read them: they are lost to it.
+    Gap {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// The shard.
+        shard: ShardId,
+        /// Where it should have gone on.
+        from: StartPosition,
+        /// The first record that is still there; `None` when the shard has ended without one.
+        to: Option<SequenceNumber>,
+        /// The time between the last record it had settled, or the time until which it had everything, and that record,
+        /// where both are known.
+        lasted: Option<Duration>,
+    },
+    /// A subscription has fallen so far behind that the shard's front reader has let go of what it needs: it gets a reader
+    /// of its own, when there is one.
+    FellBehind {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// The shard.
+        shard: ShardId,
+    },
+    /// A subscription is back at the shard's front reader.
+    CaughtUp {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// The shard.
+        shard: ShardId,
     },
     /// The progress of a shard was stored.
     ProgressStored {

@@ -6,11 +6,12 @@
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::limit::LimiterStatus;
 use crate::record::Record;
 use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 
@@ -40,6 +41,12 @@ pub trait StreamSource: Debug + Send + Sync + 'static {
     /// What this source can do; the default suits a replayable log.
     fn caps(&self) -> SourceCaps {
         SourceCaps::default()
+    }
+
+    /// How the limiter of the shard's reads stands, where the source has one: for whoever asks for a pipeline's status.
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        let _ = shard;
+        None
     }
 
     /// Lists every shard still retained, closed ones included.
@@ -86,11 +93,18 @@ pub struct SourceCaps {
     pub timestamps: bool,
     /// Whether a read waits for records by itself, so that no idle interval is needed.
     pub parks: bool,
+    /// Whether opening or reading at a position fails with [`PositionExpired`](crate::ErrorKind::PositionExpired) when
+    /// records behind it were trimmed. Where it does not, as with Kinesis, which goes on at the horizon without a word,
+    /// the pipeline asks for the last record again to find out.
+    pub refuses_trimmed: bool,
+    /// The least time for which the stream keeps a record, where that is known: 24 hours on Kinesis (quotas page of its
+    /// developer guide). A record that is gone of such an age tells nothing of younger ones.
+    pub retains: Option<Duration>,
 }
 
 impl Default for SourceCaps {
     fn default() -> Self {
-        Self { replayable: true, timestamps: true, parks: false }
+        Self { replayable: true, timestamps: true, parks: false, refuses_trimmed: false, retains: None }
     }
 }
 
@@ -104,7 +118,7 @@ impl SourceCaps {
     /// The caps of a pipe: records pass once, without timestamps, and a read waits for them.
     #[must_use]
     pub fn pipe() -> Self {
-        Self { replayable: false, timestamps: false, parks: true }
+        Self { replayable: false, timestamps: false, parks: true, refuses_trimmed: false, retains: None }
     }
 
     /// Sets whether old records can be read again.
@@ -118,6 +132,20 @@ impl SourceCaps {
     #[must_use]
     pub fn with_timestamps(mut self, timestamps: bool) -> Self {
         self.timestamps = timestamps;
+        self
+    }
+
+    /// Sets whether a trimmed position is refused.
+    #[must_use]
+    pub fn with_refuses_trimmed(mut self, refuses: bool) -> Self {
+        self.refuses_trimmed = refuses;
+        self
+    }
+
+    /// Sets for how long a record is kept at least.
+    #[must_use]
+    pub fn with_retains(mut self, least: Duration) -> Self {
+        self.retains = Some(least);
         self
     }
 
@@ -140,10 +168,13 @@ pub struct Batch {
     /// The end of the shard, with or after its last record.
     pub end: Option<ShardEnd>,
     /// Where to re-open after this batch, when that is better than "after the last record": a reader opened at the tip
-    /// says here what it pinned, before it has seen a record.
+    /// says here what it pinned, before it has seen a record. `After` a number only where that is a record of the shard:
+    /// it may be asked for again. A place between records is `At` a number.
     pub resume: Option<StartPosition>,
     /// When asking again makes sense, where the source knows.
     pub again: Option<Duration>,
+    /// The time at which the stream answered, by its own clock and rounded down, where the source knows.
+    pub served_at: Option<SystemTime>,
 }
 
 impl Batch {
@@ -177,6 +208,13 @@ impl Batch {
     #[must_use]
     pub fn with_resume(mut self, resume: StartPosition) -> Self {
         self.resume = Some(resume);
+        self
+    }
+
+    /// Sets the time at which the stream answered.
+    #[must_use]
+    pub fn with_served_at(mut self, at: SystemTime) -> Self {
+        self.served_at = Some(at);
         self
     }
 
@@ -214,6 +252,9 @@ macro_rules! forward_source {
             }
             fn caps(&self) -> SourceCaps {
                 (**self).caps()
+            }
+            fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+                (**self).limiter(shard)
             }
             async fn list_shards(&self) -> Result<Vec<Shard>> {
                 (**self).list_shards().await

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Modules of one line may use each other and those of the lines above.
 const LAYERS: &[&[&str]] = &[
-    &["name", "wall_clock"],
+    &["name", "wall_clock", "budget"],
     &["error", "record", "shard"],
+    &["limit"],
     &["source", "sink", "lease"],
     &["observe", "watermark", "demand", "retry", "assignment", "lineage", "selector"],
     // The store in memory stands here because a pipeline without another one takes it.
-    &["limit", "wrap", "memory"],
+    &["wrap", "memory"],
     &["deliver", "feed", "lane", "worker", "pipeline"],
     &["stream", "conformance"],
 ];

@@ -6,8 +6,8 @@
 
 use tokio::time::Instant;
 
-use super::Holds;
 use super::verdict::Verdict;
+use super::{History, Holds};
 use crate::sink::Delivery;
 
 /// A part of a delivery that is tried together.
@@ -23,8 +23,15 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn new(delivery: Delivery) -> Self {
-        Self { delivery, attempts: Vec::new(), failures: 0, halved: false }
+    fn new(delivery: Delivery, history: Option<History>) -> Self {
+        match history {
+            None => Self { delivery, attempts: Vec::new(), failures: 0, halved: false },
+            Some(History { attempts, failures, .. }) => {
+                let attempt = attempts.max(failures).saturating_add(1);
+                let attempts = vec![attempts; delivery.len()];
+                Self { delivery: delivery.with_attempt(attempt), attempts, failures, halved: false }
+            }
+        }
     }
 
     pub(super) fn with_attempts(mut self) -> Self {
@@ -49,7 +56,7 @@ impl Work {
         let mut attempts: Vec<u32> = nths.iter().filter_map(|nth| self.attempts.get(*nth).copied()).collect();
         attempts.resize(nths.len(), 0);
         let most = attempts.iter().copied().max().unwrap_or_default().max(self.failures);
-        let delivery = self.delivery.subset(nths).with_attempt(most.saturating_add(2));
+        let delivery = self.delivery.subset(nths).without_neighbours().with_attempt(most.saturating_add(2));
         Self { delivery, attempts, failures: self.failures, halved: self.halved }
     }
 
@@ -79,8 +86,9 @@ pub(super) struct Line {
 pub(super) struct Lines(Vec<Line>);
 
 impl Lines {
-    pub(super) fn new(delivery: Delivery) -> Self {
-        Self(vec![Line { works: vec![Work::new(delivery)], due: None }])
+    pub(super) fn new(delivery: Delivery, history: Option<History>) -> Self {
+        let due = history.and_then(|history| history.due);
+        Self(vec![Line { works: vec![Work::new(delivery, history)], due }])
     }
 
     /// Takes out the line that is due first, and its next part.
@@ -89,6 +97,31 @@ impl Lines {
         let mut line = self.0.remove(index);
         let work = line.works.pop()?;
         Some((line, work))
+    }
+
+    /// Puts back what [`next`](Self::next) took.
+    pub(super) fn put_back_first(&mut self, mut line: Line, work: Work) {
+        line.works.push(work);
+        self.put_back(line);
+    }
+
+    /// Everything that is left, with what each record has been through; nothing, where none was tried before.
+    pub(super) fn returned(self, first_tried: Option<Instant>) -> Vec<(Delivery, Vec<Option<History>>)> {
+        let returned = |(work, due): (Work, Option<Instant>)| {
+            let history = |nth: usize| {
+                let attempts = work.attempts.get(nth).copied().unwrap_or_default();
+                first_tried.map(|first_tried| History { attempts, failures: work.failures, first_tried, due })
+            };
+            let histories = (0..work.delivery.len()).map(history).collect();
+            (work.delivery, histories)
+        };
+        let lines = self.0.into_iter();
+        // Only the part on top of a line has a time; what comes after it waits for it alone.
+        let works = lines.flat_map(|line| {
+            let top = line.works.len() - 1;
+            line.works.into_iter().enumerate().map(move |(nth, work)| (work, line.due.filter(|_| nth == top)))
+        });
+        works.map(returned).collect()
     }
 
     pub(super) fn put_back(&mut self, line: Line) {

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod line;
+mod recall;
 mod verdict;
 
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::observe::{Event, Observer};
 use crate::pipeline::OnReject;
 use crate::retry::RetryPolicy;
 use crate::sink::{Delivery, Rejection, Sink};
+
+pub(crate) use recall::{History, Recall};
 
 use line::{Lines, Work};
 use verdict::{Failure, Judge, Verdict};
@@ -41,6 +44,7 @@ pub(crate) struct Terms {
     pub(crate) holds: Holds,
     /// One permit an attempt, retries included: a sink never sees more at once than the subscription allows.
     pub(crate) turns: Semaphore,
+    pub(crate) recall: Recall,
     pub(crate) observer: Arc<dyn Observer>,
     /// Jitter is drawn from this and the record's place, so that a run can be replayed whatever order tasks run in.
     pub(crate) seed: u64,
@@ -61,28 +65,53 @@ pub(crate) enum Report {
     Settled(Delivery, Settled),
     /// The first attempt failed: these records have to wait, and hold what is behind them.
     Waiting(Delivery),
-    /// An attempt failed.
-    Failed,
+    /// An attempt failed; what the sink said.
+    Failed(String),
+    /// These records were called back unsettled, with what each has been through where it was tried. Nothing more comes.
+    Returned(Delivery, Vec<Option<History>>),
     /// A record was rejected that may not be passed over. Nothing more comes.
     Halted(String),
 }
 
-/// Delivers `delivery`; returns when every record is settled or the subscription halted.
+/// Delivers `delivery`; returns when every record is settled, called back, or the subscription halted. `history` is of a
+/// delivery of one record that was called back before.
 ///
 /// # Cancel safety
 ///
 /// Dropping it leaves the records that were not reported as settled undelivered, or delivered and unknown.
-pub(crate) async fn deliver(terms: &Terms, delivery: Delivery, mut report: impl FnMut(Report) + Send) {
+pub(crate) async fn deliver(
+    terms: &Terms,
+    delivery: Delivery,
+    history: Option<History>,
+    mut report: impl FnMut(Report) + Send,
+) {
+    let calls = terms.recall.calls();
     let mut rng = None;
-    let mut first_tried = None;
-    let mut waiting = false;
-    let mut lines = Lines::new(delivery);
+    let mut first_tried = history.map(|history| history.first_tried);
+    // What has a time to wait for waits from the beginning, and whoever brought it here knows.
+    let mut waiting = history.is_some_and(|history| history.due.is_some());
+    let mut lines = Lines::new(delivery, history);
     while let Some((mut line, work)) = lines.next() {
-        if let Some(due) = line.due.take() {
-            sleep_until(due).await;
-        }
         // Waiting for a turn is neither an attempt nor part of a record's age.
-        let turn = attempt::turn(terms).await;
+        let ready = async {
+            if let Some(due) = line.due {
+                sleep_until(due).await;
+            }
+            attempt::turn(terms).await
+        };
+        let turn = tokio::select! {
+            biased;
+            () = terms.recall.called_since(calls), if waiting => None,
+            turn = ready => Some(turn),
+        };
+        let Some(turn) = turn else {
+            lines.put_back_first(line, work);
+            for (delivery, histories) in lines.returned(first_tried) {
+                report(Report::Returned(delivery, histories));
+            }
+            return;
+        };
+        line.due = None;
         let started = Instant::now();
         let first_tried = *first_tried.get_or_insert(started);
         let answer = attempt::attempt(terms, &work.delivery).await;
@@ -112,8 +141,18 @@ pub(crate) async fn deliver(terms: &Terms, delivery: Delivery, mut report: impl 
         }
         if !verdict.rejected.is_empty() {
             let (nths, rejections): (Vec<usize>, Vec<Rejection>) = verdict.rejected.iter().cloned().unzip();
-            if dispose(terms, work.delivery.subset(&nths), rejections, rng, &mut report).await.is_err() {
-                return;
+            let rejected = work.delivery.subset(&nths).without_neighbours();
+            match dispose(terms, rejected, rejections, calls, rng, &mut report).await {
+                Disposed::Settled => {}
+                Disposed::Halted => return,
+                Disposed::CalledBack(left) => {
+                    let histories = left.iter().map(|entry| {
+                        let attempts = entry.rejection().map_or(0, |rejection| rejection.attempts);
+                        Some(History { attempts, failures: work.failures + 1, first_tried, due: None })
+                    });
+                    let histories = histories.collect();
+                    report(Report::Returned(left, histories));
+                }
             }
         }
         if !verdict.again.is_empty() {
@@ -162,11 +201,16 @@ fn tell_failure(terms: &Terms, work: &Work, verdict: &Verdict, report: &mut impl
     let (subscription, shard) = (work.delivery.subscription().clone(), work.delivery.shard().clone());
     tracing::debug!(%subscription, %shard, attempt, records, reason, "an attempt failed");
     terms.observer.on(&Event::AttemptFailed { subscription, shard, records, attempt, reason: reason.clone() });
-    report(Report::Failed);
+    report(Report::Failed(reason.clone()));
 }
 
-/// The subscription halted.
-struct Halted;
+/// What became of rejected records.
+enum Disposed {
+    Settled,
+    Halted,
+    /// These were not stored yet.
+    CalledBack(Delivery),
+}
 
 /// Does with rejected records what the subscription wants. Dead letters are tried until they are stored: there is no
 /// place left to give them up to, and the cursor waits.
@@ -174,9 +218,10 @@ async fn dispose(
     terms: &Terms,
     rejected: Delivery,
     rejections: Vec<Rejection>,
+    calls: u64,
     rng: &mut fastrand::Rng,
     report: &mut impl FnMut(Report),
-) -> Result<(), Halted> {
+) -> Disposed {
     let reason = rejections.first().map(|rejection| rejection.reason.clone()).unwrap_or_default();
     let (subscription, shard) = (rejected.subscription().clone(), rejected.shard().clone());
     match &terms.on_reject {
@@ -184,7 +229,7 @@ async fn dispose(
             tracing::error!(%subscription, %shard, reason, "the subscription halts at a record it may not pass over");
             terms.observer.on(&Event::Halted { subscription, shard, reason: reason.clone() });
             report(Report::Halted(reason));
-            return Err(Halted);
+            return Disposed::Halted;
         }
         OnReject::Skip => {
             tracing::warn!(%subscription, %shard, records = rejected.len(), reason, "records are passed over");
@@ -216,11 +261,15 @@ async fn dispose(
                 let wait = terms.retry.wait(failures, rng);
                 tracing::warn!(%subscription, %shard, records = rest.len(), ?wait, "dead letters could not be stored");
                 left = left.subset(&rest);
-                sleep(wait).await;
+                tokio::select! {
+                    biased;
+                    () = terms.recall.called_since(calls) => return Disposed::CalledBack(left),
+                    () = sleep(wait) => {}
+                }
             }
         }
     }
-    Ok(())
+    Disposed::Settled
 }
 
 #[cfg(test)]

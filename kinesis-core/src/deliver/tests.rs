@@ -59,6 +59,7 @@ fn terms(sink: Arc<dyn Sink>, holds: Holds, on_reject: OnReject) -> Terms {
         on_reject,
         holds,
         turns: Semaphore::new(1),
+        recall: Recall::default(),
         observer: Arc::new(Silent),
         seed: 7,
     }
@@ -67,11 +68,11 @@ fn terms(sink: Arc<dyn Sink>, holds: Holds, on_reject: OnReject) -> Terms {
 /// Runs a delivery; returns what was settled, in order, as "D:a1" and so on, and why it halted.
 async fn run(terms: &Terms, names: &str) -> (Vec<String>, Option<String>) {
     let (mut settled, mut halted) = (Vec::new(), None);
-    deliver(terms, batch(names), |report| match report {
+    deliver(terms, batch(names), None, |report| match report {
         Report::Settled(delivery, how) => settled.extend(
             delivery.records().map(|r| format!("{}:{}", &format!("{how:?}")[..1], String::from_utf8_lossy(&r.data))),
         ),
-        Report::Waiting(_) | Report::Failed => {}
+        Report::Waiting(_) | Report::Failed(_) | Report::Returned(..) => {}
         Report::Halted(reason) => halted = Some(reason),
     })
     .await;
@@ -226,4 +227,41 @@ async fn a_panic_and_a_wrong_answer_are_attempts() {
     let (settled, _) = run(&terms(Arc::clone(&sink) as _, Holds::Shard, OnReject::Halt), "a1").await;
     assert_eq!(settled, ["D:a1"]);
     assert_eq!(sink.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_called_back_with_what_it_has_been_through_and_goes_on_from_there() {
+    let sink = scripted(|call, texts| {
+        all(texts, |t| if t == "a1" && call < 9 { Outcome::Retry } else { Outcome::Delivered })
+    });
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
+    terms.retry.attempts = NonZeroU32::new(4);
+    let terms = Arc::new(terms);
+    let returned = Arc::new(Mutex::new(Vec::new()));
+    let (of_task, back) = (Arc::clone(&terms), Arc::clone(&returned));
+    let task = tokio::spawn(async move {
+        deliver(&of_task, batch("a1 b1 a2"), None, |report| {
+            if let Report::Returned(delivery, histories) = report {
+                let offsets = delivery.offsets().collect::<Vec<_>>();
+                back.lock().unwrap().extend(offsets.into_iter().zip(histories));
+            }
+        })
+        .await;
+    });
+    while sink.calls().len() < 3 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    terms.recall.call();
+    task.await.unwrap();
+    let returned = returned.lock().unwrap().clone();
+    let history = returned[0].1.unwrap();
+    assert_eq!(returned.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!((history.attempts, history.first_tried), (3, sink.born));
+    assert_eq!(returned[1].1.unwrap().attempts, 0);
+    // The fourth attempt is the last, and it is not made before its time.
+    let before = sink.calls().len();
+    let mut settled = Vec::new();
+    deliver(&terms, batch("a1"), Some(history), |report| settled.extend(matches!(report, Report::Settled(..)).then_some(()))).await;
+    assert_eq!((sink.calls().len() - before, settled.len()), (1, 1));
+    assert!(sink.calls.lock().unwrap().last().unwrap().0 >= history.due.unwrap() - sink.born);
 }

@@ -1,284 +1,476 @@
-//! The feed: the one reader of a held shard, shared by its lanes.
+//! The feed: all reading of one held shard, for all its lanes.
 //!
-//! A feed reads when it is asked to and answers with one page. It alone paces the reads, waits out throttling and passing
-//! faults, and re-opens the reader; what cannot be mended it reports, after everything that was read before.
+//! One reader is at the front, and what it reads is there for every lane. A lane that falls behind what the front's ring
+//! still has gets a reader that catches up, shared with others that are close, until it is back. The feed alone paces
+//! reads, waits out throttling and passing faults, and asks for memory before it asks for records.
 
+mod reading;
 mod ring;
+mod start;
+mod track;
+mod turns;
 
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
+pub(crate) use reading::Gap;
 pub(crate) use ring::{Ring, RingSize};
+pub(crate) use start::{Start, front, lowest};
+pub(crate) use track::TrackId;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::observe::{Event, Observer};
-use crate::record::{Page, SequenceNumber};
+use crate::budget::{Budget, Seat, Turn, Waiting};
+use crate::error::{Error, ErrorKind};
+use crate::observe::Observer;
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
-use crate::shard::{Shard, ShardId, StartPosition};
-use crate::source::{Batch, ShardReader, StreamSource};
+use crate::shard::{Shard, ShardId};
+use crate::source::StreamSource;
+
+use reading::{Answer, What};
+use track::{Allowed, Track};
+use turns::{FRONT_SLICE, SLICE, Side, Turns};
+
+/// How many readers of a shard catch up at once.
+const MOST_BEHIND: usize = 2;
+/// How long a reader that catches up is kept while others wait for one.
+const TIME_SLICE: Duration = Duration::from_secs(5);
+/// How long a reader that catches up is kept while nobody asks anything of it.
+const UNUSED: Duration = Duration::from_secs(5);
+/// A read that takes longer than this keeps nobody else from reading.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What a feed reads, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct FeedConfig {
     pub(crate) source: Arc<dyn StreamSource>,
     pub(crate) shard: ShardId,
-    pub(crate) from: StartPosition,
     pub(crate) channel_from: ChannelFrom,
     /// The wait after an empty answer of a source that polls.
     pub(crate) idle: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) budget: Budget,
+    /// The most payload of a page that has more than one record.
+    pub(crate) page_bytes: usize,
+    pub(crate) ring: RingSize,
     pub(crate) seed: u64,
 }
 
-/// What came of a request. A request is over with anything but [`Tip`](Self::Tip).
+/// What a feed has to tell.
 #[derive(Debug)]
-pub(crate) enum Read {
-    Page(Arc<Page>),
-    /// Nothing yet; a reader opened here would miss nothing.
-    Tip(StartPosition),
-    /// No more records, ever; these shards carry on.
-    End(Vec<Shard>),
+pub(crate) enum News {
+    /// A track has records that it had not before, from this offset of its ring on.
+    Pages(TrackId, u64),
+    /// There is nothing new; but where to go on at the tip may have moved.
+    Nothing {
+        moved: bool,
+    },
+    /// A track has met the end of the shard.
+    End(TrackId),
     /// Reading cannot go on.
     Failed(Error),
+    /// There may be room for a read that there was none for.
+    Room,
 }
 
-/// The handle of a running feed; dropping it ends the feed.
-#[derive(Debug)]
+/// A lane that asks for records no track has.
+#[derive(Debug, Clone, Copy)]
+struct Waiter {
+    since: Instant,
+    from: Start,
+}
+
+/// What came of planning.
+#[derive(Debug, Default)]
+pub(crate) struct Planned {
+    /// When to plan again, even if nothing happens.
+    pub(crate) wake: Option<Instant>,
+    /// A reader was opened for those who wait.
+    pub(crate) opened: bool,
+}
+
 pub(crate) struct Feed {
-    requests: mpsc::Sender<NonZeroUsize>,
-    reads: mpsc::Receiver<Read>,
-    outstanding: bool,
-    task: JoinHandle<()>,
+    config: Arc<FeedConfig>,
+    /// The front comes first.
+    tracks: Vec<Track>,
+    next_id: u32,
+    answers: (mpsc::UnboundedSender<(TrackId, Answer)>, mpsc::UnboundedReceiver<(TrackId, Answer)>),
+    turns: Turns,
+    /// By lane.
+    waiters: BTreeMap<usize, Waiter>,
+    /// What the stream's clock showed, and when on ours.
+    clock: Option<(SystemTime, Instant)>,
+    /// When the newest record that is known of had arrived.
+    newest: Option<SystemTime>,
+    last_failure: Option<ErrorKind>,
+    freed: watch::Receiver<()>,
+    /// Some read finds no room.
+    starved: Option<Waiting>,
+    queued: Option<Pin<Box<dyn Future<Output = Turn> + Send + Sync>>>,
+    /// The turn is ours, for the next read.
+    turn: Option<Turn>,
+    /// The turn passes on when what it brought has been offered to the lanes.
+    passing: Option<Turn>,
+    /// One of those who share the budget.
+    seat: Seat,
+    closed: bool,
 }
 
 impl Feed {
-    pub(crate) fn start(config: FeedConfig) -> Self {
-        let (requests, asked) = mpsc::channel(1);
-        let (answer, reads) = mpsc::channel(2);
-        let task = tokio::spawn(Reading::new(config).run(asked, answer));
-        Self { requests, reads, outstanding: false, task }
-    }
-
-    /// Asks for one page of up to `max` records, unless one is asked for already.
-    pub(crate) fn request(&mut self, max: NonZeroUsize) {
-        // A closed channel means that the feed ended; its last answer says why.
-        self.outstanding = self.outstanding || self.requests.try_send(max).is_ok();
-    }
-
-    /// The next answer; never, when nothing is asked for.
-    ///
-    /// # Cancel safety
-    ///
-    /// An answer is received or stays.
-    pub(crate) async fn next(&mut self) -> Read {
-        if !self.outstanding {
-            return std::future::pending().await;
-        }
-        match self.reads.recv().await {
-            Some(tip @ Read::Tip(_)) => tip,
-            Some(read) => {
-                self.outstanding = false;
-                read
-            }
-            None => {
-                self.outstanding = false;
-                Read::Failed(Error::contract("the reader panicked; its task is gone"))
-            }
-        }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// The feed's own task.
-struct Reading {
-    config: FeedConfig,
-    reader: Option<Box<dyn ShardReader>>,
-    /// Where to open, or re-open.
-    position: StartPosition,
-    last: Option<SequenceNumber>,
-    offset: u64,
-    failures: u32,
-    /// Whether the reader was opened anew because its position had expired, and has answered nothing since.
-    renewed: bool,
-    /// The idle interval ends then. A timer costs up to a millisecond even when it is due, so there is none without need.
-    not_before: Option<Instant>,
-    rng: fastrand::Rng,
-}
-
-impl Reading {
-    fn new(config: FeedConfig) -> Self {
-        let rng = fastrand::Rng::with_seed(config.seed);
-        let position = config.from;
+    /// Starts reading at `from`, as soon as somebody wants a record.
+    pub(crate) fn start(config: FeedConfig, from: Start) -> Self {
+        let config = Arc::new(config);
+        let answers = mpsc::unbounded_channel();
         Self {
+            tracks: vec![Track::start(TrackId::FRONT, &config, from, answers.0.clone())],
+            next_id: 1,
+            answers,
+            turns: Turns::default(),
+            waiters: BTreeMap::new(),
+            clock: None,
+            newest: None,
+            last_failure: None,
+            freed: config.budget.freed(),
+            starved: None,
+            queued: None,
+            turn: None,
+            passing: None,
+            seat: config.budget.seat(),
+            closed: false,
             config,
-            reader: None,
-            position,
-            last: None,
-            offset: 0,
-            failures: 0,
-            renewed: false,
-            not_before: None,
-            rng,
         }
     }
 
-    async fn run(mut self, mut requests: mpsc::Receiver<NonZeroUsize>, answers: mpsc::Sender<Read>) {
-        while let Some(max) = requests.recv().await {
-            loop {
-                let read = match self.read(max).await {
-                    Ok(Some(read)) => read,
-                    Ok(None) => continue,
-                    Err(error) => Read::Failed(error.on_shard(&self.config.shard)),
-                };
-                let waits_on = matches!(read, Read::Tip(_));
-                if answers.send(read).await.is_err() {
-                    return;
-                }
-                if !waits_on {
-                    break;
-                }
-            }
-        }
+    pub(crate) fn replayable(&self) -> bool {
+        self.config.source.caps().replayable
     }
 
-    /// Reads once, when it is time to.
-    async fn read(&mut self, max: NonZeroUsize) -> Result<Option<Read>> {
-        if let Some(not_before) = self.not_before {
-            sleep_until(not_before).await;
-            self.not_before = None;
-        }
-        let batch = match self.next_batch(max).await {
-            Ok(batch) => batch,
-            Err(error) => {
-                self.wait_out(error).await?;
-                return Ok(None);
-            }
-        };
-        (self.failures, self.renewed) = (0, false);
-        self.take(batch)
+    /// The ring of a track, unless that is closed.
+    pub(crate) fn ring(&self, track: TrackId) -> Option<&Ring> {
+        self.tracks.iter().find(|known| known.id == track).map(|track| &track.ring)
     }
 
-    async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => {
-                let reader = self.config.source.open_shard(&self.config.shard, self.position).await?;
-                let shard = self.config.shard.clone();
-                self.config.observer.on(&Event::ShardOpened { shard, from: self.position });
-                none.insert(reader)
-            }
-        };
-        reader.next_batch(max).await
+    /// The ring of the front.
+    pub(crate) fn front(&self) -> &Ring {
+        &self.tracks[0].ring
     }
 
-    /// Waits when waiting can help; opens anew when only the reader is spent; otherwise gives the error back.
-    async fn wait_out(&mut self, error: Error) -> Result<()> {
-        let kind = error.kind();
-        // A reader whose position expired under way is opened again where it stands. If that place is gone from the
-        // stream too, the opening says so, and then something was lost.
-        if kind == ErrorKind::PositionExpired && self.reader.take().is_some() && !self.renewed {
-            self.renewed = true;
-            return Ok(());
-        }
-        if !kind.is_retryable() {
-            return Err(error);
-        }
-        self.failures += 1;
-        let wait = self.config.retry.wait(self.failures, &mut self.rng).max(error.retry_after().unwrap_or_default());
-        let shard = self.config.shard.clone();
-        tracing::debug!(%shard, %kind, ?wait, error = error.chain(), "a read failed");
-        self.config.observer.on(&Event::ReadFailed { shard, kind, retry_in: wait });
-        sleep(wait).await;
-        Ok(())
-    }
-
-    fn take(&mut self, batch: Batch) -> Result<Option<Read>> {
-        let Batch { records, behind_latest, end, resume, again } = batch;
-        let bytes = records.iter().map(crate::Record::size).sum();
-        let shard = self.config.shard.clone();
-        self.config.observer.on(&Event::BatchRead { shard, records: records.len(), bytes, behind_latest });
-        if records.is_empty() {
-            if let Some(end) = end {
-                return Ok(Some(Read::End(end.children)));
-            }
-            let idle = if self.config.source.caps().parks { Duration::ZERO } else { self.config.idle };
-            let pause = again.unwrap_or(idle);
-            self.not_before = (!pause.is_zero()).then(|| Instant::now() + pause);
-            let moved = resume.filter(|resume| *resume != self.position);
-            self.position = moved.unwrap_or(self.position);
-            return Ok(moved.map(Read::Tip));
-        }
-        for pair in records.iter().map(|record| record.sequence_number) {
-            if self.last.is_some_and(|last| pair <= last) {
-                return Err(out_of_order(self.last, pair));
-            }
-            self.last = Some(pair);
-        }
-        self.position = resume.or(self.last.map(StartPosition::After)).unwrap_or(self.position);
-        let channels = self.config.channel_from.channels_of(&records);
-        let page = Page::new(self.offset, records, channels, resume);
-        self.offset = page.end();
-        Ok(Some(Read::Page(Arc::new(page))))
-    }
-}
-
-fn out_of_order(last: Option<SequenceNumber>, next: SequenceNumber) -> Error {
-    let last = last.map(|last| last.to_string()).unwrap_or_default();
-    Error::contract(format!("the reader answered record {next} after record {last}; sequence numbers must increase"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::Silent;
-    use crate::wrap::scripted::{MANY, Scripted, batch, fails};
-
-    fn feed(source: Scripted) -> Feed {
-        Feed::start(FeedConfig {
-            source: Arc::new(source),
-            shard: "0".into(),
-            from: StartPosition::TrimHorizon,
-            channel_from: ChannelFrom::default(),
-            idle: Duration::from_millis(250),
-            retry: RetryPolicy::default(),
-            observer: Arc::new(Silent),
-            seed: 0,
+    /// Which track has everything behind `from`, and from which offset on: the front, if it does. A reader that catches up
+    /// has it only if it is there, or close to it.
+    pub(crate) fn locate(&self, from: Start) -> Option<(TrackId, u64)> {
+        self.tracks.iter().find_map(|track| {
+            let at = track.ring.locate(from)?;
+            let tip = track.ring.at_tip();
+            let close = || at < track.ring.tip() || from.position == tip.position || tip.is_near(&from);
+            (track.id == TrackId::FRONT || close()).then_some((track.id, at))
         })
     }
 
-    fn expired() -> Error {
-        Error::new(ErrorKind::PositionExpired, "five minutes have passed")
+    /// What the stream's clock shows now, where that is known.
+    pub(crate) fn stream_time(&self, now: Instant) -> Option<SystemTime> {
+        self.clock.map(|(shown, at)| shown + now.saturating_duration_since(at))
     }
 
-    /// A reader that was throttled until its position expired was taken for one whose records are gone.
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_that_expires_while_it_is_throttled_is_opened_anew() {
-        let throttled = || fails(Error::throttled(None, "slow down"));
-        let source = Scripted::new(["0"]).then("0", throttled()).then("0", fails(expired()));
-        let mut feed = feed(source.then("0", throttled()).then("0", batch([(1, 1)])));
-        feed.request(MANY);
-        let read = feed.next().await;
-        assert!(matches!(&read, Read::Page(page) if page.records().len() == 1), "{read:?}");
+    /// When the newest record had arrived that is known of, read or not.
+    pub(crate) fn newest(&self) -> Option<SystemTime> {
+        self.newest
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_that_expires_again_before_it_has_answered_is_given_up() {
-        let source = Scripted::new(["0"]).then("0", fails(expired())).then("0", fails(expired()));
-        let mut feed = feed(source);
-        feed.request(MANY);
-        let read = feed.next().await;
-        assert!(matches!(&read, Read::Failed(error) if error.kind() == ErrorKind::PositionExpired), "{read:?}");
+    /// The shards that carry on, once some reader has met the end of this one.
+    pub(crate) fn end(&self) -> Option<&[Shard]> {
+        self.tracks.iter().find_map(|track| track.ring.end())
+    }
+
+    /// Reads nothing any more. What was read stays.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.tracks.iter_mut().for_each(Track::close);
+        (self.starved, self.queued, self.turn, self.passing) = (None, None, None, None);
+    }
+
+    /// Lets the oldest records go, whoever needs them, down to the part of the budget that is this shard's own; all of
+    /// them when the budget is overdrawn.
+    pub(crate) fn shrink(&mut self) {
+        let most = if self.config.budget.is_overdrawn() { 0 } else { self.seat.share() };
+        self.tracks.iter_mut().for_each(|track| track.ring.shrink(most));
+    }
+
+    /// What kind of failure the last read met, where it failed.
+    pub(crate) fn last_failure(&self) -> Option<ErrorKind> {
+        self.last_failure
+    }
+
+    /// A lane at the tip of a track asks for more.
+    pub(crate) fn want(&mut self, track: TrackId) {
+        if let Some(track) = self.track(track) {
+            track.wanted = true;
+        }
+    }
+
+    /// A lane asks for records that no track has.
+    pub(crate) fn wait(&mut self, lane: usize, from: Start, now: Instant) {
+        self.waiters.entry(lane).or_insert(Waiter { since: now, from }).from = from;
+    }
+
+    /// A lane does not wait any more.
+    pub(crate) fn wait_no_longer(&mut self, lane: usize) {
+        self.waiters.remove(&lane);
+    }
+
+    /// The lanes that wait for a reader.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.waiters.keys().copied()
+    }
+
+    /// Whether some lane catches up, or waits to.
+    pub(crate) fn is_split(&self) -> bool {
+        self.tracks.len() > 1 || !self.waiters.is_empty()
+    }
+
+    /// Lets go of what no lane needs: on each track everything below the offset that `needed` says, and the track itself
+    /// when there is none.
+    pub(crate) fn evict(&mut self, needed: impl Fn(TrackId) -> Option<u64>) {
+        self.tracks.retain_mut(|track| match needed(track.id) {
+            Some(offset) => {
+                track.ring.evict(offset);
+                true
+            }
+            None => {
+                track.ring.evict(u64::MAX);
+                track.id == TrackId::FRONT
+            }
+        });
+    }
+
+    /// Opens readers for those who wait, and sends off the reads that are due and have room.
+    pub(crate) fn plan(&mut self, now: Instant) -> Planned {
+        // What came with the turn has been offered to every lane by now.
+        self.passing = None;
+        let mut planned = Planned::default();
+        if self.closed {
+            return planned;
+        }
+        let replayable = self.replayable();
+        if replayable && self.is_split() {
+            self.close_unused(now, &mut planned);
+            self.open_for_waiters(now, &mut planned);
+        }
+        let parks = self.config.source.caps().parks;
+        while let Some(index) = self.next_to_read(now, parks, &mut planned) {
+            if !self.ask(index, now) {
+                return planned;
+            }
+        }
+        if !self.tracks.iter().any(|track| track.is_eager(replayable)) {
+            (self.starved, self.queued, self.turn) = (None, None, None);
+        }
+        planned
+    }
+
+    /// Which track reads now.
+    fn next_to_read(&mut self, now: Instant, parks: bool, planned: &mut Planned) -> Option<usize> {
+        let replayable = self.replayable();
+        let mut wake_at = |at: Instant| planned.wake = Some(planned.wake.map_or(at, |wake| wake.min(at)));
+        let mut ready = Vec::new();
+        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_eager(replayable)) {
+            match track.not_before.filter(|_| !track.is_due(now)) {
+                None => ready.push(index),
+                Some(at) => wake_at(at),
+            }
+        }
+        // A reader that waits for records by itself takes no turn: the others would wait as long as it does.
+        if parks && ready.first() == Some(&0) {
+            return Some(0);
+        }
+        let in_turn = self.tracks.iter().filter(|track| !(parks && track.id == TrackId::FRONT));
+        let busy_until = in_turn.filter_map(|track| track.asked).map(|asked| asked + SLOW).filter(|until| *until > now);
+        if let Some(until) = busy_until.max() {
+            if !ready.is_empty() {
+                wake_at(until);
+            }
+            return None;
+        }
+        let behind = ready.iter().copied().filter(|index| *index > 0).min_by_key(|index| self.tracks[*index].used_at);
+        match self.turns.next(ready.first() == Some(&0), behind.is_some())? {
+            Side::Front => Some(0),
+            Side::Behind => behind,
+        }
+    }
+
+    /// Sends a request off if there is room for what it may bring.
+    fn ask(&mut self, index: usize, now: Instant) -> bool {
+        let (replayable, parks) = (self.replayable(), self.config.source.caps().parks);
+        let catches_up = self.tracks[1..].iter().any(|track| track.wanted);
+        let bytes = match (index, catches_up) {
+            (0, false) => usize::MAX,
+            (0, true) => FRONT_SLICE,
+            _ => SLICE,
+        };
+        let budget = &self.config.budget;
+        let track = &mut self.tracks[index];
+        let (max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
+        if parks && index == 0 {
+            // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
+            expected = expected.min(SLICE / 2);
+        }
+        let allowed = match (budget.reserve(expected), self.turn.take()) {
+            (Some(reserved), _) => Allowed::Room { _reserved: reserved },
+            (None, Some(turn)) => Allowed::Turn(turn),
+            (None, None) => {
+                // First said, then looked: bytes that come back in between are noticed.
+                if self.starved.is_none() {
+                    self.freed.mark_unchanged();
+                    self.starved = Some(budget.wait());
+                    let budget = budget.clone();
+                    self.queued = Some(Box::pin(async move { budget.turn().await }));
+                    return self.ask(index, now);
+                }
+                return false;
+            }
+        };
+        (self.starved, self.queued) = (None, None);
+        track.ask(max, allowed, now, replayable);
+        true
+    }
+
+    fn close_unused(&mut self, now: Instant, planned: &mut Planned) {
+        let mut wake = planned.wake;
+        self.tracks.retain(|track| {
+            let unused_at = track.used_at + UNUSED;
+            let unused = track.id != TrackId::FRONT && !track.wanted && track.asked.is_none();
+            if unused && unused_at > now {
+                wake = Some(wake.map_or(unused_at, |wake| wake.min(unused_at)));
+            }
+            !unused || unused_at > now
+        });
+        planned.wake = wake;
+    }
+
+    /// Opens a reader for whoever has been waiting longest; in place of one that has had its time, if there are enough.
+    fn open_for_waiters(&mut self, now: Instant, planned: &mut Planned) {
+        let oldest = self.waiters.values().min_by_key(|waiter| waiter.since).copied();
+        let Some(oldest) = oldest else { return };
+        if self.tracks.len() > MOST_BEHIND {
+            let spent = (1..self.tracks.len()).min_by_key(|index| self.tracks[*index].opened_at);
+            let spent = spent.expect("there are tracks behind the front");
+            let until = self.tracks[spent].opened_at + TIME_SLICE;
+            if until > now {
+                planned.wake = Some(planned.wake.map_or(until, |wake| wake.min(until)));
+                return;
+            }
+            self.tracks.remove(spent);
+        }
+        // Whoever is a little further back comes along.
+        let close = self.waiters.values().map(|waiter| &waiter.from).filter(|from| from.is_near(&oldest.from));
+        let from = lowest(close).unwrap_or(oldest.from);
+        let id = TrackId(self.next_id);
+        self.next_id += 1;
+        self.tracks.push(Track::start(id, &self.config, from, self.answers.0.clone()));
+        planned.opened = true;
+    }
+
+    /// What happens next.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping it.
+    pub(crate) async fn next(&mut self) -> (News, Option<Gap>) {
+        loop {
+            let queued = async {
+                match &mut self.queued {
+                    Some(queued) => queued.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some((id, answer)) = self.answers.1.recv() => {
+                    if let Some(news) = self.take(id, answer) {
+                        return news;
+                    }
+                }
+                turn = queued => {
+                    (self.turn, self.queued) = (Some(turn), None);
+                    return (News::Room, None);
+                }
+                Ok(()) = self.freed.changed(), if self.starved.is_some() => return (News::Room, None),
+            }
+        }
+    }
+
+    fn track(&mut self, id: TrackId) -> Option<&mut Track> {
+        self.tracks.iter_mut().find(|track| track.id == id)
+    }
+
+    fn take(&mut self, id: TrackId, answer: Answer) -> Option<(News, Option<Gap>)> {
+        let now = Instant::now();
+        let Answer { gap, what, stream_time, behind } = answer;
+        let at_tip = behind.is_some_and(|behind| behind.is_zero());
+        let track = self.tracks.iter_mut().find(|track| track.id == id)?;
+        track.asked = None;
+        track.used_at = now;
+        match track.allowed.take() {
+            Some(Allowed::Turn(turn)) => self.passing = Some(turn),
+            Some(Allowed::Room { .. }) | None => {}
+        }
+        if let Some(shown) = stream_time {
+            self.clock = Some((shown, now));
+        }
+        if !matches!(what, What::Later(..)) {
+            self.last_failure = None;
+        }
+        let news = match what {
+            What::Pages(pages) => {
+                let (records, bytes) = pages.iter().fold((0, 0), |(records, bytes), page| {
+                    (records + page.len(), bytes + page.whole_footprint())
+                });
+                track.learn(records, bytes, at_tip);
+                track.wanted = false;
+                let from = track.ring.tip();
+                pages.into_iter().for_each(|page| track.ring.push(page));
+                let newest = track.ring.at_tip().arrived_at;
+                self.newest = self.newest.max(newest.map(|at| at + behind.unwrap_or_default()));
+                News::Pages(id, from)
+            }
+            What::Nothing { resume, again } => {
+                track.not_before = (!again.is_zero()).then(|| now + again);
+                if at_tip {
+                    track.learn(0, 0, true);
+                    stream_time.into_iter().for_each(|time| track.ring.set_read_until(time));
+                }
+                if let Some(resume) = resume {
+                    track.ring.set_resume(resume);
+                }
+                News::Nothing { moved: resume.is_some() }
+            }
+            What::End(children) => {
+                track.wanted = false;
+                track.ring.set_end(children);
+                News::End(id)
+            }
+            What::Later(wait, kind) => {
+                track.not_before = Some(now + wait);
+                self.last_failure = Some(kind);
+                News::Nothing { moved: false }
+            }
+            What::Failed(error) => News::Failed(error),
+        };
+        Some((news, gap))
     }
 }
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("shard", &self.config.shard).field("tracks", &self.tracks).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Lane, Run, State, slot_of};
+use super::{Lane, Run, State};
 use crate::deliver::{self, Holds, Report, Settled};
 use crate::pipeline::BatchPolicy;
 use crate::sink::Delivery;
@@ -14,9 +14,9 @@ impl Lane {
     pub(crate) fn send_off(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
-        let stalled = self.demand.open() == 0 && self.busy == 0;
+        let stalled = (self.demand.open() == 0 || self.starved) && self.busy == 0;
         for slot in 0..self.slots.len() {
-            while self.parts.state == State::Running
+            while self.is_working()
                 && self.slots[slot].running < self.width
                 && self.busy < self.parts.subscription.demand.max
                 && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
@@ -32,13 +32,32 @@ impl Lane {
     }
 
     fn send(&mut self, slot: usize) {
-        let Self { held, demand, parts, slots, .. } = self;
-        let keyed = parts.terms.holds == Holds::Key && !held.is_empty();
+        let Self { held, absent, histories, demand, parts, slots, .. } = self;
+        let holds = parts.terms.holds;
+        let ordered = match holds {
+            Holds::Key => !held.is_empty() || !absent.is_empty(),
+            Holds::Shard => !absent.is_empty(),
+            Holds::Nothing => false,
+        };
         let BatchPolicy { max_records, .. } = parts.subscription.batch;
-        let room = max_records.min(parts.subscription.demand.max - self.busy);
+        // What has been tried before goes alone, because it has a count of its own.
+        let most = if histories.is_empty() { max_records } else { 1 };
+        let room = most.min(parts.subscription.demand.max - self.busy);
         let policy = BatchPolicy { max_records: room, ..parts.subscription.batch };
         let taken = slots[slot].queue.take(&policy, |page, index| {
-            let kept = keyed && held.keep(page.key_hashes()[index], page, index);
+            if !ordered {
+                return false;
+            }
+            let hash = page.key_hashes()[index];
+            let order = if holds == Holds::Key { hash } else { 0 };
+            if absent.holds(order) {
+                // Something before it was given back meanwhile: it waits for that, away as well.
+                let offset = page.offset(index);
+                absent.insert(offset, order, histories.remove(&offset));
+                demand.settle(1, page.size(index));
+                return true;
+            }
+            let kept = holds == Holds::Key && held.keep(hash, page, index);
             if kept {
                 demand.put_aside(1);
             }
@@ -48,15 +67,19 @@ impl Lane {
             return;
         }
         let delivery = Delivery::of(Arc::clone(&parts.origin), taken.parts);
+        let first = delivery.offsets().next();
+        // Its time has come, or it would not be here.
+        let history = first.and_then(|offset| histories.remove(&offset));
+        let history = history.map(|history| deliver::History { due: None, ..history });
         let run = self.next_run;
         self.next_run += 1;
         slots[slot].running += 1;
         self.busy += taken.len;
         self.runs.insert(run, Run { slot, left: taken.len, waiting: false });
-        let (terms, reports, lane) = (Arc::clone(&parts.terms), parts.reports.clone(), parts.index);
+        let (terms, reports, lane) = (Arc::clone(&parts.terms), parts.reports.clone(), parts.id);
         self.tasks.spawn(async move {
             // A runner that is gone has let the shard go; nobody waits for the report.
-            deliver::deliver(&terms, delivery, |report| drop(reports.send((lane, run, report)))).await;
+            deliver::deliver(&terms, delivery, history, |report| drop(reports.send((lane, run, report)))).await;
         });
     }
 
@@ -68,7 +91,11 @@ impl Lane {
         match report {
             Report::Settled(delivery, how) => self.settle(run, &delivery, how, now),
             Report::Waiting(left) => self.wait(run, &left),
-            Report::Failed => self.parts.counters.failed(),
+            Report::Failed(reason) => {
+                self.parts.counters.failed();
+                self.last_failure = Some(reason);
+            }
+            Report::Returned(delivery, histories) => self.on_returned(run, &delivery, histories),
             Report::Halted(reason) => {
                 self.parts.counters.halted(reason);
                 self.halt();
@@ -87,6 +114,11 @@ impl Lane {
         let bytes = delivery.bytes();
         self.parts.ledger.settle(delivery);
         self.parts.counters.settled(how, delivery.len() as u64);
+        self.progressed_at = now;
+        self.demand.widen();
+        if how == Settled::Delivered {
+            self.last_failure = None;
+        }
         if !waiting {
             self.busy -= delivery.len();
             self.demand.settle(delivery.len(), bytes);
@@ -98,7 +130,7 @@ impl Lane {
                 let freed = self.held.release(key);
                 self.demand.take_back(freed.len());
                 for (page, index) in freed.into_iter().rev() {
-                    let slot = slot_of(page.key_hashes()[index as usize], self.slots.len());
+                    let slot = self.slot_of(page.key_hashes()[index as usize]);
                     self.slots[slot].queue.push_front(page, index, now);
                 }
             }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::record::Page;
+use crate::record::Holding;
 
 /// A record that waits behind another one of its key.
-pub(super) type Waiting = (Arc<Page>, u32);
+pub(super) type Waiting = (Arc<Holding>, u32);
 
 /// Which keys are held, by hash: two keys of one hash hold each other, which costs time and nothing else.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl HeldKeys {
     }
 
     /// Keeps a record if its key is held.
-    pub(super) fn keep(&mut self, key: u64, page: &Arc<Page>, index: usize) -> bool {
+    pub(super) fn keep(&mut self, key: u64, page: &Arc<Holding>, index: usize) -> bool {
         match self.keys.get_mut(&key) {
             Some(held) => {
                 held.waiting.push_back((Arc::clone(page), index as u32));
@@ -40,6 +40,11 @@ impl HeldKeys {
             }
             None => false,
         }
+    }
+
+    /// Takes out everything that waits; the keys stay held.
+    pub(super) fn take_waiting(&mut self) -> Vec<Waiting> {
+        self.keys.values_mut().flat_map(|held| std::mem::take(&mut held.waiting)).collect()
     }
 
     /// Counts one record of `key` as settled; returns what waited for it when it was the last.

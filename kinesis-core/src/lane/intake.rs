@@ -1,54 +1,170 @@
-//! Taking in: what a lane lets into its slots, as far as demand and its run ahead of the cursor allow.
+//! Taking in: what a lane lets into its slots, as far as demand, memory and its run ahead of the cursor allow.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Lane, State, slot_of, start};
-use crate::feed::Ring;
-use crate::record::Page;
+use super::{Lane, Spot, State};
+use crate::feed::{Feed, Gap, TrackId};
+use crate::record::{Holding, Page};
 use crate::selector::Selector;
 use crate::sink::Picks;
 
+/// What a lane asks for that it does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Nothing,
+    /// More than the track has read.
+    More(TrackId),
+    /// A reader: no track has what it needs.
+    Reader,
+}
+
 impl Lane {
-    /// Whether it asks for a record that is not in the ring yet.
-    pub(crate) fn wants_more(&self, ring: &Ring) -> bool {
-        self.parts.state == State::Running && self.position == ring.tip() && self.demand.open() > 0 && self.may_run_on()
+    /// What it asks for.
+    pub(crate) fn wants(&self, feed: &Feed) -> Wants {
+        if !self.can_take() || self.starved {
+            return Wants::Nothing;
+        }
+        match self.spot {
+            None => Wants::Reader,
+            Some(spot) if feed.ring(spot.track).is_some_and(|ring| spot.at == ring.tip()) => Wants::More(spot.track),
+            Some(_) => Wants::Nothing,
+        }
+    }
+
+    /// Whether it asks for a record.
+    fn can_take(&self) -> bool {
+        self.is_working() && self.demand.open() > 0 && (self.again.is_some() || self.may_run_on())
     }
 
     fn may_run_on(&self) -> bool {
-        self.position - self.parts.ledger.mark() < self.subscription().demand.max_ahead as u64
+        self.parts.ledger.end() - self.parts.ledger.mark() < self.parts.subscription.demand.max_ahead as u64
     }
 
-    /// Takes from the ring what was asked for.
-    pub(crate) fn take(&mut self, ring: &Ring, now: Instant) {
-        while self.parts.state == State::Running && self.demand.open() > 0 && self.may_run_on() {
-            let Some(page) = ring.page_at(self.position) else { break };
-            let before = self.position;
-            self.take_page(page, now);
-            if self.position == before {
+    /// Whether there is memory for what it asks for.
+    fn has_room(&self) -> bool {
+        self.holds_nothing() || self.parts.account.room() > 0
+    }
+
+    /// Whether it holds no payload at all: then it may take a record whatever the budget says.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.demand.held() == 0 && self.demand.held_bytes() == 0
+    }
+
+    /// Notes that something is taken: whoever held nothing begins to make progress now.
+    pub(super) fn note_taking(&mut self, now: Instant) {
+        if self.holds_nothing() {
+            self.progressed_at = now;
+        }
+    }
+
+    /// Takes from the rings what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What is gone of the records that it gave back.
+    pub(crate) fn take(&mut self, feed: &Feed, now: Instant) -> Result<(), Gap> {
+        if self.is_working() && self.demand.open() > 0 {
+            self.turn_back(now);
+        }
+        self.find(feed);
+        self.starved = false;
+        while self.can_take()
+            && !self.starved
+            && let Some(spot) = self.spot
+            && let Some(ring) = feed.ring(spot.track)
+            && let Some((first, page)) = ring.page_at(spot.at)
+        {
+            let (before, again) = (self.spot, self.again);
+            self.take_page(spot, first, &Arc::clone(page), now)?;
+            self.find(feed);
+            if (self.spot, self.again) == (before, again) {
                 break;
             }
         }
-        self.flushing |= ring.end().is_some() && self.position == ring.tip();
+        self.starved |= self.can_take() && !self.has_room();
+        let ended = self.spot.and_then(|spot| feed.ring(spot.track)).is_some_and(|ring| ring.end().is_some());
+        self.flushing |= ended && self.is_at_tip(feed);
+        Ok(())
     }
 
-    fn take_page(&mut self, page: &Arc<Page>, now: Instant) {
-        let mut from = (self.position - page.first()) as usize;
-        if self.skipping {
-            let had = start::already_had(self.parts.start.position, &page.records()[from..]);
-            from += had;
-            self.skipping = from == page.records().len();
-            self.position = page.first() + from as u64;
-            self.parts.ledger.pass(page, self.position);
-        }
-        let furthest = self.parts.ledger.mark() + self.subscription().demand.max_ahead as u64;
-        let to = page.records().len().min(furthest.saturating_sub(page.first()) as usize);
-        if from >= to {
+    /// Finds where it reads: at the front as soon as that has everything it needs, otherwise where it is, or wherever
+    /// something is that has.
+    fn find(&mut self, feed: &Feed) {
+        if self.parts.state != State::Running {
             return;
         }
-        match &Arc::clone(&self.parts.subscription).selector {
-            Selector::All => self.admit(page, (from..to).map(|index| index as u32), to, now),
+        // What a lane that follows has not looked at, it does not want.
+        let kept = |spot: &Spot| self.follows || feed.ring(spot.track).is_some_and(|ring| spot.at >= ring.base());
+        self.spot = self.spot.filter(kept);
+        if self.spot.is_some_and(|spot| spot.track == TrackId::FRONT) {
+            return;
+        }
+        let next = self.next();
+        let found = if self.spot.is_none() {
+            feed.locate(next)
+        } else {
+            feed.front().locate(next).map(|at| (TrackId::FRONT, at))
+        };
+        if let Some((track, at)) = found {
+            self.spot = Some(Spot { track, at });
+            self.skips_to = Some(next);
+        }
+    }
+
+    /// Takes in that the records up to `to` of the front are of channels it does not take.
+    pub(crate) fn follow(&mut self, to: u64) {
+        if let Some(spot) = self.spot.as_mut().filter(|spot| self.follows && spot.at < to) {
+            self.parts.counters.taken(0, to - spot.at);
+            spot.at = to;
+        }
+    }
+
+    /// Whether it is at the front's tip with nothing open and takes some channels only: until one of them comes, it need
+    /// not be looked at.
+    pub(crate) fn set_follows(&mut self, feed: &Feed) -> bool {
+        let at_front = self.spot.is_some_and(|spot| spot.track == TrackId::FRONT);
+        self.follows = at_front
+            && self.is_working()
+            && matches!(self.parts.subscription.selector, Selector::Only(_))
+            && self.parts.ledger.open() == 0
+            && self.skips_to.is_none()
+            && self.is_at_tip(feed);
+        self.follows
+    }
+
+    pub(crate) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// A record of a channel that it takes has come.
+    pub(crate) fn stop_following(&mut self) {
+        self.follows = false;
+    }
+
+    fn take_page(&mut self, spot: Spot, first: u64, page: &Arc<Page>, now: Instant) -> Result<(), Gap> {
+        let mut from = (spot.at - first) as usize;
+        if let Some(start) = self.skips_to {
+            let had = start.had_of(&page.records()[from..]);
+            from += had;
+            self.skips_to = self.skips_to.filter(|_| from == page.len());
+        }
+        self.spot = Some(Spot { at: first + from as u64, ..spot });
+        if from == page.len() {
+            return Ok(());
+        }
+        if self.again.is_some() {
+            let stopped = self.take_again(page, from, now)?;
+            // Where nothing may return any more, it goes on elsewhere.
+            self.spot = self.spot.map(|spot| Spot { at: first + stopped as u64, ..spot });
+            return Ok(());
+        }
+        let ahead = self.parts.ledger.end() - self.parts.ledger.mark();
+        let further = (self.parts.subscription.demand.max_ahead as u64).saturating_sub(ahead);
+        let to = page.len().min(from.saturating_add(usize::try_from(further).unwrap_or(usize::MAX)));
+        let reached = match &Arc::clone(&self.parts.subscription).selector {
+            Selector::All => self.admit(page, from, to, (from..to).map(|index| index as u32), now),
             Selector::Only(channels) => {
                 let mut chosen: Vec<u32> = Vec::new();
                 for channel in channels {
@@ -58,47 +174,74 @@ impl Lane {
                     chosen.extend_from_slice(&of_channel[within]);
                 }
                 chosen.sort_unstable();
-                self.admit(page, chosen.into_iter(), to, now);
+                self.admit(page, from, to, chosen.into_iter(), now)
             }
-        }
+        };
+        self.spot = Some(Spot { at: first + reached as u64, ..spot });
+        Ok(())
     }
 
-    /// Lets in what demand allows of `chosen`; with all of them in, everything up to `to` has been looked at.
-    fn admit(&mut self, page: &Arc<Page>, chosen: impl Iterator<Item = u32>, to: usize, now: Instant) {
-        let (first, from) = (page.first(), (self.position - page.first()) as u32);
+    /// Lets in what may come of `chosen`; says up to where the page has been looked at.
+    fn admit(
+        &mut self,
+        page: &Arc<Page>,
+        from: usize,
+        to: usize,
+        chosen: impl Iterator<Item = u32>,
+        now: Instant,
+    ) -> usize {
+        let begin = self.parts.ledger.end();
+        let hashes = (self.slots.len() > 1 || !self.absent.is_empty()).then(|| page.key_hashes());
+        let mut room = self.parts.account.room();
         let mut picked: Vec<Vec<u32>> = vec![Vec::new(); self.slots.len()];
-        let hashes = (self.slots.len() > 1).then(|| page.key_hashes());
-        let (mut reached, mut taken) = (from, 0u64);
-        let mut stopped = false;
-        for index in chosen {
-            let size = page.size(index as usize);
-            if !self.demand.admits(size) {
-                stopped = true;
-                self.parts.ledger.pass(page, first + u64::from(index));
-                reached = index;
+        let (mut reached, mut taken, mut held) = (from, 0u64, 0usize);
+        let mut stopped = None;
+        for index in chosen.map(|index| index as usize) {
+            let (size, footprint) = (page.size(index), page.footprint(index));
+            let offset = begin + (index - from) as u64;
+            let hash = hashes.map_or(0, |hashes| hashes[index]);
+            let order = self.order_of(hash, offset);
+            let away = !self.absent.is_empty() && self.absent.holds(order);
+            let roomy = footprint <= room;
+            if !away && !(self.demand.admits(size) && (roomy || self.holds_nothing())) {
+                self.starved = self.demand.admits(size);
+                stopped = Some(index);
                 break;
             }
-            self.demand.emit(size);
-            // The high bits spread evenly over any number of slots.
-            let slot = hashes.map_or(0, |hashes| slot_of(hashes[index as usize], self.slots.len()));
-            picked[slot].push(index);
-            if index > reached {
-                self.parts.ledger.pass(page, first + u64::from(index));
-            }
+            self.parts.ledger.look(page.marks(), reached, index, false);
+            self.parts.ledger.look(page.marks(), index, index + 1, true);
             reached = index + 1;
             taken += 1;
-            self.parts.ledger.enter(page, first + u64::from(reached));
+            if away {
+                // What comes before it of its key has to be read again, and so has this.
+                self.absent.insert(offset, order, None);
+                continue;
+            }
+            self.note_taking(now);
+            self.demand.emit(size);
+            let slot = if self.slots.len() > 1 { self.slot_of(hash) } else { 0 };
+            if !roomy {
+                // It is let in alone, and keeps nothing of the page in memory but itself.
+                let copy = Arc::new(Holding::copy_of(page, index, offset, &self.parts.account));
+                self.slots[slot].queue.push(&copy, Picks::Run { from: 0, to: 1 }, now);
+                self.starved = true;
+                stopped = Some(reached);
+                break;
+            }
+            picked[slot].push(index as u32);
+            room -= footprint;
+            held += footprint;
         }
-        if !stopped {
-            self.parts.ledger.pass(page, first + to as u64);
-            reached = to as u32;
-        }
-        self.position = first + u64::from(reached);
-        self.parts.counters.taken(taken, u64::from(reached - from) - taken);
-        for (slot, indices) in self.slots.iter_mut().zip(picked) {
-            if !indices.is_empty() {
-                slot.queue.push(page, Picks::of(indices), now);
+        let end = stopped.unwrap_or(to);
+        self.parts.ledger.look(page.marks(), reached, end, false);
+        self.parts.counters.taken(taken, (end - from) as u64 - taken);
+        if held > 0 {
+            let share = self.parts.account.take(held);
+            let holding = Arc::new(Holding::new(Arc::clone(page), from, begin, Some(share)));
+            for (slot, indices) in self.slots.iter_mut().zip(picked).filter(|(_, indices)| !indices.is_empty()) {
+                slot.queue.push(&holding, Picks::of(indices), now);
             }
         }
+        end
     }
 }

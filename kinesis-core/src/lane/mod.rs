@@ -1,33 +1,38 @@
-//! A lane: one subscription on one shard. It takes records from the ring when there is demand, spreads them over its
-//! slots, sends deliveries off, and keeps account of what is settled.
+//! A lane: one subscription on one shard. It takes records from a ring when there is demand, spreads them over its slots,
+//! sends deliveries off, and keeps account of what is settled.
 //!
 //! A lane has no task. The shard's runner calls it; only deliveries under way are tasks.
 
+mod absent;
+mod counters;
 mod dispatch;
+mod give_back;
 mod held;
 mod intake;
 mod ledger;
 mod queue;
-mod start;
+mod standing;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-pub(crate) use ledger::{Counters, Ledger};
-pub(crate) use start::{Start, lowest};
+pub(crate) use counters::Counters;
+pub(crate) use give_back::{FLOOR, trimmed};
+pub(crate) use intake::Wants;
+pub(crate) use ledger::Ledger;
 
-use crate::deliver::{Holds, Report, Terms};
+use crate::budget::Account;
+use crate::deliver::{History, Holds, Report, Terms};
 use crate::demand::DemandBuffer;
-use crate::error::{Error, Result};
-use crate::feed::Ring;
-use crate::lease::Cursor;
+use crate::feed::{Feed, Start, TrackId};
 use crate::pipeline::{Ordering, Subscription};
-use crate::shard::StartPosition;
 use crate::sink::Origin;
 
+use absent::Absent;
 use held::HeldKeys;
 use queue::Queue;
 
@@ -35,7 +40,7 @@ use queue::Queue;
 pub(crate) type LaneReport = (usize, u64, Report);
 
 /// Whether a lane works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// It waits until its subscription has finished the shard's parents.
     Gated,
@@ -56,32 +61,48 @@ struct Run {
     waiting: bool,
 }
 
+/// Where a lane reads: the next record it looks at is at this offset of the track's ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) track: TrackId,
+    pub(crate) at: u64,
+}
+
 /// What a lane is made of.
 #[derive(Debug)]
 pub(crate) struct LaneParts {
-    pub(crate) index: usize,
+    pub(crate) id: usize,
     pub(crate) subscription: Arc<Subscription>,
     pub(crate) origin: Arc<Origin>,
     pub(crate) terms: Arc<Terms>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) account: Account,
+    pub(crate) generation: u64,
     pub(crate) ledger: Ledger,
-    pub(crate) start: Start,
     pub(crate) state: State,
+    pub(crate) paused: bool,
     pub(crate) reports: mpsc::UnboundedSender<LaneReport>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Lane {
     parts: LaneParts,
-    /// The offset of the next record to look at.
-    position: u64,
-    /// Whether the feed may still bring records from before the lane's start.
-    skipping: bool,
+    /// Where it reads; nowhere, when it has fallen behind and no track has what it needs.
+    spot: Option<Spot>,
+    /// Records from before this place may still come on the way, and are passed over.
+    skips_to: Option<Start>,
+    /// Every record at the front since `spot` is of a channel it does not take, so that it need not be looked at.
+    follows: bool,
+    /// The lane's offset where it reads anew what it gave back.
+    again: Option<u64>,
     demand: DemandBuffer,
     slots: Vec<Slot>,
     /// How many deliveries of one slot may run at once.
     width: usize,
     held: HeldKeys,
+    absent: Absent,
+    /// What records that came back have been through, until they are sent off.
+    histories: BTreeMap<u64, History>,
     runs: HashMap<u64, Run>,
     /// Records in runs that occupy their slots. What comes back behind a key that was held is let in past the demand, so
     /// the demand has to be kept here as well.
@@ -92,6 +113,11 @@ pub(crate) struct Lane {
     flushing: bool,
     /// Whether the parents are finished, as far as is known here.
     opened: bool,
+    /// When something was settled last, or taken while nothing was held.
+    progressed_at: Instant,
+    /// It could take more if there were room in the budget.
+    starved: bool,
+    last_failure: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -113,117 +139,65 @@ impl Lane {
     pub(crate) fn new(parts: LaneParts) -> Self {
         let (_, slots, width) = shape(parts.subscription.ordering);
         Self {
-            position: 0,
-            skipping: true,
+            spot: None,
+            skips_to: None,
+            follows: false,
+            again: None,
             demand: DemandBuffer::new(parts.subscription.demand),
             slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
             width,
             held: HeldKeys::default(),
+            absent: Absent::default(),
+            histories: BTreeMap::new(),
             runs: HashMap::new(),
             busy: 0,
             next_run: 0,
             tasks: JoinSet::new(),
             flushing: false,
             opened: parts.state != State::Gated,
+            progressed_at: Instant::now(),
+            starved: false,
+            last_failure: None,
             parts,
         }
     }
 
-    pub(crate) fn subscription(&self) -> &Subscription {
+    pub(crate) fn subscription(&self) -> &Arc<Subscription> {
         &self.parts.subscription
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.parts.state
+    pub(crate) fn state(&self) -> State {
+        self.parts.state
     }
 
-    pub(crate) fn start(&self) -> Start {
-        self.parts.start
+    /// Where it reads, unless it has fallen behind.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        self.spot
     }
 
-    pub(crate) fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Opens a gated lane; one whose subscription has halted meanwhile has nothing to wait for any more.
-    pub(crate) fn open(&mut self) {
-        if self.parts.state == State::Gated {
-            self.opened = !self.parts.counters.is_halted();
-            self.parts.state = if self.opened { State::Running } else { State::Halted };
+    /// Where it goes on reading.
+    pub(crate) fn next(&self) -> Start {
+        match (self.skips_to, self.again) {
+            (Some(start), _) => start,
+            (None, Some(offset)) => self.parts.ledger.place_of(offset),
+            (None, None) => self.parts.ledger.place(),
         }
     }
 
-    /// Ends the lane when everything of the ended shard is settled; says so once.
-    pub(crate) fn finish(&mut self, ring: &Ring) -> bool {
-        let done = self.parts.state == State::Running
-            && ring.end().is_some()
-            && self.position == ring.tip()
-            && self.parts.ledger.open() == 0;
-        if done {
-            self.parts.state = State::Finished;
-            self.parts.ledger.finish();
-        }
-        done
+    /// Whether it takes records at all now.
+    pub(crate) fn is_working(&self) -> bool {
+        self.parts.state == State::Running && !self.parts.paused
     }
 
-    /// The cursor now; none before the gate was opened, even when the lane halts there: where a parent's row is missing, a
-    /// cursor in its child says that the parent was read. `at_tip` is where a reader opened at the ring's tip would miss
-    /// nothing, where that is known.
-    pub(crate) fn cursor(&mut self, at_tip: Option<StartPosition>) -> Option<Cursor> {
-        // What lies before a time is passed over, not read: the time stays the place to go on from until it is met.
-        let waits_for_time = self.skipping && matches!(self.parts.start.position, StartPosition::Timestamp(_));
-        self.opened.then(|| self.parts.ledger.cursor(at_tip, waits_for_time))
+    /// Whether everything it wants of its track's ring is taken.
+    fn is_at_tip(&self, feed: &Feed) -> bool {
+        let tip = |spot: Spot| feed.ring(spot.track).map(|ring| spot.at == ring.tip());
+        self.again.is_none() && self.spot.and_then(tip) == Some(true)
     }
 
-    /// Stops the lane for good, its cursor where it is.
-    pub(crate) fn halt(&mut self) {
-        self.parts.state = State::Halted;
-        self.tasks.abort_all();
-    }
-
-    /// No more records come: what is queued goes off without waiting to be filled.
-    pub(crate) fn flush(&mut self) {
-        self.flushing = true;
-    }
-
-    /// Whether everything in the ring is settled. With `abandon_waiting`, what waits for another attempt does not count.
-    pub(crate) fn has_settled(&self, ring: &Ring, abandon_waiting: bool) -> bool {
-        let settled = self.position == ring.tip() && self.parts.ledger.open() == 0;
-        let waits = || abandon_waiting && !self.runs.is_empty() && self.runs.values().all(|run| run.waiting);
-        self.parts.state != State::Running || settled || waits()
-    }
-
-    /// Stops starting deliveries: what is under way is finished, the rest is left to whoever comes next.
-    pub(crate) fn drain(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.queue = Queue::default());
-        self.held = HeldKeys::default();
-    }
-
-    /// Whether nothing is under way. With `abandon_waiting`, what waits for another attempt does not count.
-    pub(crate) fn is_drained(&self, abandon_waiting: bool) -> bool {
-        self.parts.state != State::Running || self.runs.values().all(|run| run.waiting && abandon_waiting)
-    }
-
-    /// Gives up what is under way.
-    pub(crate) fn abort(&mut self) {
-        self.tasks.abort_all();
-    }
-
-    /// Clears away tasks that are done.
-    ///
-    /// # Errors
-    ///
-    /// When one panicked: its records will never be settled.
-    pub(crate) fn reap(&mut self) -> Result<()> {
-        while let Some(done) = self.tasks.try_join_next() {
-            if let Err(error) = done
-                && error.is_panic()
-            {
-                let name = &self.parts.subscription.name;
-                return Err(Error::contract(format!("a delivery of subscription {name} panicked outside its sink")));
-            }
-        }
-        Ok(())
+    /// The slot of a key: the high bits of its hash spread evenly over any number of slots.
+    fn slot_of(&self, hash: u64) -> usize {
+        slot_of(hash, self.slots.len())
     }
 }
 

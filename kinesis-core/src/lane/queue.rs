@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::pipeline::BatchPolicy;
-use crate::record::Page;
+use crate::record::Holding;
 use crate::sink::Picks;
 
 /// Records of one page, some of them delivered already.
 #[derive(Debug)]
 struct Segment {
-    page: Arc<Page>,
+    page: Arc<Holding>,
     picks: Picks,
     /// How many of the picks have left.
     gone: usize,
@@ -29,21 +29,31 @@ pub(super) struct Queue {
 /// Records that leave a queue together.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    pub(super) parts: Vec<(Arc<Page>, Picks)>,
+    pub(super) parts: Vec<(Arc<Holding>, Picks)>,
     pub(super) len: usize,
     pub(super) bytes: usize,
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, page: &Arc<Page>, picks: Picks, since: Instant) {
+    pub(super) fn push(&mut self, page: &Arc<Holding>, picks: Picks, since: Instant) {
         self.len += picks.len();
         self.segments.push_back(Segment { page: Arc::clone(page), picks, gone: 0, since });
     }
 
     /// Puts a record back before all others.
-    pub(super) fn push_front(&mut self, page: Arc<Page>, index: u32, since: Instant) {
+    pub(super) fn push_front(&mut self, page: Arc<Holding>, index: u32, since: Instant) {
         self.len += 1;
         self.segments.push_front(Segment { page, picks: Picks::Run { from: index, to: index + 1 }, gone: 0, since });
+    }
+
+    /// Takes everything out, in order.
+    pub(super) fn take_all(&mut self) -> Vec<(Arc<Holding>, usize)> {
+        let segments = std::mem::take(self).segments.into_iter();
+        let records = |segment: Segment| {
+            let Segment { page, picks, gone, .. } = segment;
+            (gone..picks.len()).map(move |nth| (Arc::clone(&page), picks.get(nth)))
+        };
+        segments.flat_map(records).collect()
     }
 
     /// When the delivery that the queue begins with is due even if it is not full; `None` when nothing waits.
@@ -53,7 +63,7 @@ impl Queue {
     }
 
     /// Takes one delivery's worth from the front. `aside` says of a record that it cannot go now, and keeps it.
-    pub(super) fn take(&mut self, policy: &BatchPolicy, mut aside: impl FnMut(&Arc<Page>, usize) -> bool) -> Taken {
+    pub(super) fn take(&mut self, policy: &BatchPolicy, mut aside: impl FnMut(&Arc<Holding>, usize) -> bool) -> Taken {
         let mut taken = Taken::default();
         while taken.len < policy.max_records
             && let Some(segment) = self.segments.front_mut()
@@ -123,12 +133,13 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Page;
     use crate::{Record, SequenceNumber};
     use std::time::Duration;
 
-    fn page(count: u64) -> Arc<Page> {
+    fn page(count: u64) -> Arc<Holding> {
         let record = |n| Record::new(SequenceNumber::from(n), "k", vec![0; 9]);
-        Arc::new(Page::new(0, (0..count).map(record).collect(), None, None))
+        Arc::new(Holding::unaccounted(Page::new((0..count).map(record).collect(), None, None, None)))
     }
 
     fn indices(taken: &Taken) -> Vec<usize> {
@@ -162,6 +173,10 @@ mod tests {
             put
         });
         assert_eq!((indices(&taken), aside, queue.len), (vec![0, 2, 4], vec![1, 3, 5], 0));
+        queue.push(&page(4), Picks::These(vec![0, 2, 3]), Instant::now());
+        assert_eq!(indices(&queue.take(&BatchPolicy::of(1), |_, _| false)), [0]);
+        assert_eq!(queue.take_all().iter().map(|(_, index)| *index).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(queue.len, 0);
     }
 
     #[tokio::test(start_paused = true)]

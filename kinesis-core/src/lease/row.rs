@@ -43,18 +43,30 @@ pub struct Progress {
     /// The shards that carry on, once the shard has ended.
     #[serde(default)]
     pub children: BTreeSet<ShardId>,
+    /// Subscriptions that are no more: their cursors go.
+    #[serde(default)]
+    pub forgotten: BTreeSet<SubscriptionName>,
 }
 
 impl Progress {
     /// Progress of these subscriptions.
     pub fn new(cursors: impl IntoIterator<Item = (SubscriptionName, Cursor)>) -> Self {
-        Self { cursors: cursors.into_iter().collect(), children: BTreeSet::new() }
+        Self { cursors: cursors.into_iter().collect(), children: BTreeSet::new(), forgotten: BTreeSet::new() }
     }
 
     /// Sets the shards that carry on.
     #[must_use]
     pub fn with_children(mut self, children: impl IntoIterator<Item = ShardId>) -> Self {
         self.children = children.into_iter().collect();
+        self
+    }
+}
+
+impl Progress {
+    /// Names subscriptions whose cursors go.
+    #[must_use]
+    pub fn with_forgotten(mut self, names: impl IntoIterator<Item = SubscriptionName>) -> Self {
+        self.forgotten = names.into_iter().collect();
         self
     }
 }
@@ -106,9 +118,10 @@ impl Lease {
         self.cursors.values().map(|cursor| cursor.position).min_by(CursorPosition::compare)
     }
 
-    /// Takes progress in. A cursor that would step back within its generation, or is of an older one, is passed over.
-    /// Every store does it through this, so that the rule stands in one place.
+    /// Takes progress in. A cursor that would step back within its generation, or is of an older one, is passed over; the
+    /// cursor of a forgotten subscription goes. Every store does it through this, so that the rule stands in one place.
     pub fn apply(&mut self, progress: &Progress) {
+        self.cursors.retain(|name, _| !progress.forgotten.contains(name));
         for (name, cursor) in &progress.cursors {
             match self.cursors.get_mut(name) {
                 Some(stored) if !cursor.supersedes(stored) => {}

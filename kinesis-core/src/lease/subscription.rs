@@ -19,11 +19,21 @@ pub struct SubscriptionRecord {
     pub generation: u64,
     /// Where it starts on the shards that it was attached to.
     pub start: StartPosition,
-    /// Where it starts on a shard of its own, where that was pinned: the tip of each shard at the time of attaching.
+    /// Where it starts on a shard of its own, where that was pinned: the tip of each shard at the time of attaching, or
+    /// where that shard was sought to.
     #[serde(default)]
     pub pins: BTreeMap<ShardId, StartPosition>,
     /// The shards listed when it was attached. Others were born later: it starts them at the trim horizon.
     pub shards: BTreeSet<ShardId>,
+    /// The generations of shards that were sought by themselves since.
+    #[serde(default)]
+    pub sought: BTreeMap<ShardId, u64>,
+    /// Whether it takes nothing until it is resumed.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether it is no more. Its record stays, so that cursors which a worker stores late are known to be void.
+    #[serde(default)]
+    pub forgotten: bool,
     /// Counts the writes of this record, for compare-and-set.
     pub revision: u64,
 }
@@ -43,7 +53,22 @@ impl SubscriptionRecord {
             start,
             pins: BTreeMap::new(),
             shards: shards.into_iter().collect(),
+            sought: BTreeMap::new(),
+            paused: false,
+            forgotten: false,
             revision: 0,
         }
+    }
+
+    /// The generation that a cursor on `shard` has to be of.
+    #[must_use]
+    pub fn generation_on(&self, shard: &ShardId) -> u64 {
+        self.sought.get(shard).copied().unwrap_or(self.generation)
+    }
+
+    /// A generation above all so far, on every shard.
+    #[must_use]
+    pub fn next_generation(&self) -> u64 {
+        self.sought.values().copied().fold(self.generation, u64::max) + 1
     }
 }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::{Handle, OnReject, Pipeline, Subscription};
+use super::check::check;
+use super::{Handle, Pipeline, Subscription};
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
-use crate::lane::Counters;
 use crate::lease::{LeaseStore, WorkerId};
 use crate::memory::MemoryLeaseStore;
 use crate::observe::{Observer, Silent};
 use crate::retry::RetryPolicy;
-use crate::selector::{ChannelFrom, Selector};
+use crate::selector::ChannelFrom;
 use crate::source::StreamSource;
-use crate::worker::WorkerConfig;
+use crate::worker::{Attached, WorkerConfig};
 
 /// Collects what a [`Pipeline`] is made of; [`build`](Self::build) checks it.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct PipelineBuilder {
     commit_every: Duration,
     failover: Duration,
     drain: Duration,
+    byte_budget: usize,
     seed: Option<u64>,
 }
 
@@ -47,6 +49,7 @@ impl PipelineBuilder {
             commit_every: Duration::from_secs(1),
             failover: Duration::from_secs(10),
             drain: Duration::from_secs(30),
+            byte_budget: 256 << 20,
             seed: None,
         }
     }
@@ -101,6 +104,17 @@ impl PipelineBuilder {
         self
     }
 
+    /// How many bytes all shards hold together: records with their overhead, from when they are read until they are
+    /// settled. Default 256 MiB.
+    ///
+    /// A read waits until there is room for what it may bring. So that nobody waits for ever, one read at a time is let
+    /// through without room, in turn; and every subscription may hold one record on each shard. A subscription that gets
+    /// nowhere while others wait gives its records back, and has them read again later.
+    pub fn byte_budget(mut self, bytes: usize) -> Self {
+        self.byte_budget = bytes;
+        self
+    }
+
     /// Seeds the jitter and the worker's name, so that a run on a paused clock can be replayed. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -122,15 +136,18 @@ impl PipelineBuilder {
         }
         let mut rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let me = WorkerId::from(format!("{}-{:016x}", self.application, rng.u64(..)));
-        let counters: BTreeMap<_, Arc<Counters>> =
-            self.subscriptions.iter().map(|subscription| (subscription.name.clone(), Arc::default())).collect();
+        let budget = Budget::new(self.byte_budget);
+        let attached: BTreeMap<_, _> = self
+            .subscriptions
+            .into_iter()
+            .map(|subscription| (subscription.name.clone(), Attached::new(subscription, &budget)))
+            .collect();
         let records_read = Arc::new(AtomicU64::new(0));
-        let handle = Handle { counters: counters.clone(), records_read: Arc::clone(&records_read) };
+        let (handle, requests) = Handle::new(&attached, Arc::clone(&records_read));
         let worker = WorkerConfig {
             me,
             source: self.source,
             store: self.store.unwrap_or_else(|| Arc::new(MemoryLeaseStore::default())),
-            subscriptions: self.subscriptions.into_iter().map(Arc::new).collect(),
             channel_from: self.channel_from,
             observer: self.observer,
             idle: self.idle,
@@ -138,12 +155,12 @@ impl PipelineBuilder {
             failover: self.failover,
             drain: self.drain,
             ring: RingSize::default(),
+            budget,
             retry: RetryPolicy::default(),
             seed: rng.u64(..),
-            counters,
             records_read,
         };
-        Ok(Pipeline { worker, handle })
+        Ok(Pipeline { worker, attached, requests, handle })
     }
 
     fn check(&self) -> Result<()> {
@@ -158,10 +175,12 @@ impl PipelineBuilder {
                 return Err(Error::invalid(format!("{field} is 0; it has to be longer")));
             }
         }
+        if self.byte_budget == 0 {
+            return Err(Error::invalid("`byte_budget` is 0; it has to be at least 1"));
+        }
         let mut names = std::collections::BTreeSet::new();
         for subscription in &self.subscriptions {
-            check_subscription(subscription)
-                .map_err(|why| Error::invalid(format!("subscription {:?}: {why}", subscription.name)))?;
+            check(subscription, self.byte_budget)?;
             if !names.insert(&subscription.name) {
                 let name = &subscription.name;
                 return Err(Error::invalid(format!("two subscriptions are named {name:?}; names must differ")));
@@ -169,49 +188,4 @@ impl PipelineBuilder {
         }
         Ok(())
     }
-}
-
-/// Why a subscription cannot work, as the rest of a sentence that names it.
-fn check_subscription(subscription: &Subscription) -> Result<(), String> {
-    let Subscription { name, selector, batch, demand, retry, on_reject, sink, .. } = subscription;
-    if name.trim().is_empty() {
-        return Err("the name is empty; cursors are stored under it".into());
-    }
-    if let Selector::Only(channels) = selector
-        && channels.is_empty()
-    {
-        return Err("`channels` is empty, so it would take nothing; leave it out to take every channel".into());
-    }
-    for (field, value) in [
-        ("batch.max_records", batch.max_records),
-        ("batch.max_bytes", batch.max_bytes),
-        ("demand.max", demand.max),
-        ("demand.max_bytes", demand.max_bytes),
-        ("demand.max_ahead", demand.max_ahead),
-    ] {
-        if value == 0 {
-            return Err(format!("`{field}` is 0; it has to be at least 1"));
-        }
-    }
-    for (field, value, bound, limit) in [
-        ("demand.min", demand.min, "demand.max", demand.max.saturating_sub(1)),
-        ("batch.max_records", batch.max_records, "demand.max", demand.max),
-        ("batch.max_bytes", batch.max_bytes, "demand.max_bytes", demand.max_bytes),
-        ("demand.max", demand.max, "demand.max_ahead", demand.max_ahead),
-    ] {
-        if value > limit {
-            return Err(format!(
-                "`{field}` is {value}, which `{bound}` allows up to {limit}; lower the one or raise the other"
-            ));
-        }
-    }
-    if retry.base > retry.cap {
-        return Err(format!("`retry.base` is {:?}, more than `retry.cap`, {:?}", retry.base, retry.cap));
-    }
-    if let OnReject::DeadLetter(letters) = on_reject
-        && std::ptr::addr_eq(Arc::as_ptr(letters), Arc::as_ptr(sink))
-    {
-        return Err("the dead-letter sink is the sink itself, which just refused the record; use another one".into());
-    }
-    Ok(())
 }

@@ -1,28 +1,38 @@
 //! The pipeline: a source, its subscriptions and a lease store, put together, checked, and run.
 
 mod builder;
+mod check;
+mod handle;
+mod status;
 mod subscription;
 mod summary;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
+
+use tokio::sync::mpsc;
 
 pub use builder::PipelineBuilder;
-pub use subscription::{BatchPolicy, OnReject, Ordering, Subscription};
+pub use handle::Handle;
+pub use status::{BudgetStatus, LaneState, LaneStatus, ShardStatus, Status, SubscriptionStatus, ToTip};
+pub use subscription::{BatchPolicy, OnGap, OnReject, Ordering, Subscription};
 pub use summary::{SubscriptionSummary, Summary};
 
+pub(crate) use check::{check, default_cap};
+pub(crate) use handle::{Registry, Request};
+
 use crate::error::Result;
-use crate::lane::Counters;
 use crate::sink::SubscriptionName;
 use crate::source::StreamSource;
-use crate::worker::{Worker, WorkerConfig};
+use crate::worker::{Attached, Worker, WorkerConfig};
 
 /// A pipeline that is ready to run.
 #[derive(Debug)]
 pub struct Pipeline {
     worker: WorkerConfig,
+    attached: BTreeMap<SubscriptionName, Attached>,
+    requests: mpsc::UnboundedReceiver<Request>,
     handle: Handle,
 }
 
@@ -32,15 +42,14 @@ impl Pipeline {
         PipelineBuilder::new(application.into(), Arc::new(source))
     }
 
-    #[cfg(test)]
-    pub(crate) fn into_worker(self) -> WorkerConfig {
-        self.worker
-    }
-
-    /// Shows how the run is going, while it runs and afterwards.
+    /// Changes the subscriptions and shows how the run is going, while it runs; shows what it did, afterwards.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    pub(crate) fn into_worker(self) -> Worker {
+        Worker::new(self.worker, self.attached, self.handle.registry(), self.requests)
     }
 
     /// Runs until `shutdown` is ready or a finite source has ended; then drains and says what was done.
@@ -58,33 +67,15 @@ impl Pipeline {
     /// Dropping the future stops everything at once: no cursor is stored and no lease released. Nothing is lost by that,
     /// but what was delivered since the last stored cursor comes again.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary> {
-        let done = Worker::new(self.worker).run(shutdown).await;
+        let handle = self.handle();
+        let done = self.into_worker().run(shutdown).await;
         match done.failure {
             Some(error) => Err(error),
             None => Ok(Summary {
                 shards_finished: done.shards_finished,
                 drain_timed_out: done.drain_timed_out,
-                ..self.handle.summary()
+                ..handle.summary()
             }),
-        }
-    }
-}
-
-/// Looks into a pipeline while it runs. Cloning shares it.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    counters: BTreeMap<SubscriptionName, Arc<Counters>>,
-    records_read: Arc<AtomicU64>,
-}
-
-impl Handle {
-    /// The counts up to now. Shards finished and the drain are known only when the run is over.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        Summary {
-            subscriptions: self.counters.iter().map(|(name, counters)| (name.clone(), counters.summary())).collect(),
-            records_read: self.records_read.load(AtomicOrdering::Relaxed),
-            ..Summary::default()
         }
     }
 }

@@ -105,6 +105,17 @@ impl OnReject {
     }
 }
 
+/// What becomes of a subscription when records were trimmed before it had read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum OnGap {
+    /// It stops, on every shard, its cursor before what is missing. [`Handle::seek`](crate::Handle::seek) moves it on.
+    #[default]
+    Halt,
+    /// It goes on with the first record that is left; the observer is told what is missing.
+    Jump,
+}
+
 /// A named sink on a stream, with its own cursor on every shard.
 #[derive(Debug, Clone)]
 pub struct Subscription {
@@ -117,6 +128,8 @@ pub struct Subscription {
     pub(crate) demand: Demand,
     pub(crate) retry: RetryPolicy,
     pub(crate) on_reject: OnReject,
+    pub(crate) on_gap: OnGap,
+    pub(crate) cap: Option<usize>,
 }
 
 impl Subscription {
@@ -133,6 +146,8 @@ impl Subscription {
             demand: Demand::default(),
             retry: RetryPolicy::default(),
             on_reject: OnReject::default(),
+            on_gap: OnGap::default(),
+            cap: None,
         }
     }
 
@@ -182,6 +197,22 @@ impl Subscription {
     #[must_use]
     pub fn on_reject(mut self, on_reject: OnReject) -> Self {
         self.on_reject = on_reject;
+        self
+    }
+
+    /// What becomes of it when records were trimmed before it had read them. Default [`OnGap::Halt`].
+    #[must_use]
+    pub fn on_gap(mut self, on_gap: OnGap) -> Self {
+        self.on_gap = on_gap;
+        self
+    }
+
+    /// The most bytes that it holds of the [budget](crate::PipelineBuilder::byte_budget), on all shards together: records
+    /// with their overhead, from when it takes them until they are settled. Every shard may hold one record whatever this
+    /// says. Default a quarter of the budget.
+    #[must_use]
+    pub fn cap(mut self, bytes: usize) -> Self {
+        self.cap = Some(bytes);
         self
     }
 

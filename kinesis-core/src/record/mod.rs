@@ -1,5 +1,6 @@
 //! A record: one payload with its key, its place in the shard and its time of arrival.
 
+mod holding;
 mod page;
 mod sequence_number;
 
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use holding::Holding;
 pub(crate) use page::{Marks, Page};
 pub use sequence_number::{ParseSequenceNumberError, SequenceNumber};
 

@@ -8,7 +8,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::{Channel, Record, SequenceNumber};
+use crate::budget::{Budget, Charge};
 use crate::shard::StartPosition;
 
 /// Records read together, in shard order, and what is known about all of them.
@@ -23,60 +26,97 @@ pub(crate) struct Page {
     marks: Arc<Marks>,
     key_hashes: OnceLock<Box<[u64]>>,
     by_channel: OnceLock<HashMap<Channel, Box<[u32]>>>,
+    charge: Option<Charge>,
 }
+
+/// What a record takes in memory besides its payload and key: the record itself, its size and its hash, and about what an
+/// allocator adds to its two allocations.
+const OVERHEAD: usize = size_of::<Record>() + size_of::<u32>() + size_of::<u64>() + 3 * size_of::<usize>();
 
 /// Where a cursor can stand in a page. Lives longer than the payloads: a record that is stuck for a day must not keep
 /// what was delivered after it in memory.
 #[derive(Debug)]
 pub(crate) struct Marks {
-    /// The feed's count of records before this page; a record's offset is this plus its index.
-    first: u64,
     places: Box<[(SequenceNumber, Option<SystemTime>)]>,
     /// Where to re-open after the page, when the source knows better than "after the last record".
     resume: Option<StartPosition>,
+    _charge: Option<Charge>,
 }
 
 impl Marks {
-    /// The offset after the last record.
-    pub(crate) fn end(&self) -> u64 {
-        self.first + self.places.len() as u64
+    /// Where to go on behind the record at `index`, and when that had arrived.
+    pub(crate) fn after(&self, index: usize) -> (StartPosition, Option<SystemTime>) {
+        let (number, arrived_at) = self.places[index];
+        match self.resume {
+            Some(resume) if index + 1 == self.places.len() => (resume, arrived_at),
+            _ => (StartPosition::After(number), arrived_at),
+        }
     }
 
-    /// Where to go on when everything before `offset` is settled, and when the last record before it had arrived;
-    /// `None` when that record is not of this page.
-    pub(crate) fn position_at(&self, offset: u64) -> Option<(StartPosition, Option<SystemTime>)> {
-        let index = offset.checked_sub(self.first + 1)?;
-        let (number, arrived_at) = *self.places.get(index as usize)?;
-        Some(match self.resume {
-            Some(resume) if offset == self.end() => (resume, arrived_at),
-            _ => (StartPosition::After(number), arrived_at),
-        })
+    /// The number of the record at `index`.
+    pub(crate) fn number(&self, index: usize) -> SequenceNumber {
+        self.places[index].0
+    }
+
+    /// Which record has this number.
+    pub(crate) fn index_of(&self, number: SequenceNumber) -> Option<usize> {
+        self.places.binary_search_by_key(&number, |place| place.0).ok()
     }
 }
 
 impl Page {
-    /// Freezes `records`, the first of which has the offset `first`.
+    /// Freezes `records`, and charges them to `budget` for as long as they live.
     pub(crate) fn new(
-        first: u64,
         records: Vec<Record>,
         channels: Option<Vec<Channel>>,
         resume: Option<StartPosition>,
+        budget: Option<&Budget>,
+    ) -> Self {
+        let charge = |bytes| budget.map(|budget| budget.charge(bytes));
+        Self::charged(records, channels, resume, &charge)
+    }
+
+    fn charged(
+        records: Vec<Record>,
+        channels: Option<Vec<Channel>>,
+        resume: Option<StartPosition>,
+        charge: &dyn Fn(usize) -> Option<Charge>,
     ) -> Self {
         debug_assert!(channels.as_ref().is_none_or(|channels| channels.len() == records.len()));
         let sizes: Box<[u32]> = records.iter().map(|record| u32::try_from(record.size()).unwrap_or(u32::MAX)).collect();
         let bytes = sizes.iter().map(|size| *size as usize).sum();
-        let places = records.iter().map(|record| (record.sequence_number, record.arrived_at)).collect();
-        let marks = Arc::new(Marks { first, places, resume });
-        Self { records, channels, sizes, bytes, marks, key_hashes: OnceLock::new(), by_channel: OnceLock::new() }
+        let places: Box<[_]> = records.iter().map(|record| (record.sequence_number, record.arrived_at)).collect();
+        let of_marks = charge(size_of_val(&*places));
+        let marks = Arc::new(Marks { places, resume, _charge: of_marks });
+        let charge = charge(bytes + records.len() * OVERHEAD);
+        let (key_hashes, by_channel) = (OnceLock::new(), OnceLock::new());
+        Self { records, channels, sizes, bytes, marks, key_hashes, by_channel, charge }
     }
 
-    pub(crate) fn first(&self) -> u64 {
-        self.marks.first
+    /// A page of copies of some of the records, so that they keep nothing else in memory.
+    pub(crate) fn copied(&self, indices: impl Iterator<Item = usize> + Clone) -> Self {
+        let copy = |index: usize| {
+            let record = self.records[index].clone();
+            Record { data: Bytes::copy_from_slice(&record.data), ..record }
+        };
+        let channels = self.channels.as_ref().map(|all| indices.clone().map(|index| all[index].clone()).collect());
+        let charge = |bytes| self.charge.as_ref().map(|charge| charge.another(bytes));
+        Self::charged(indices.map(copy).collect(), channels, None, &charge)
     }
 
-    /// The offset after the last record.
-    pub(crate) fn end(&self) -> u64 {
-        self.marks.end()
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// What the record at `index` takes in memory, in bytes.
+    pub(crate) fn footprint(&self, index: usize) -> usize {
+        self.size(index) + OVERHEAD
+    }
+
+    /// What all records take in memory, in bytes.
+    pub(crate) fn whole_footprint(&self) -> usize {
+        self.bytes + self.records.len() * OVERHEAD
     }
 
     pub(crate) fn marks(&self) -> &Arc<Marks> {
@@ -90,11 +130,6 @@ impl Page {
     /// Payload and key of the record at `index`, in bytes.
     pub(crate) fn size(&self, index: usize) -> usize {
         self.sizes[index] as usize
-    }
-
-    /// Payloads and keys of all records, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     pub(crate) fn channel(&self, index: usize) -> &str {
@@ -111,7 +146,16 @@ impl Page {
 
     /// The indices of the records of `channel`, ascending.
     pub(crate) fn of_channel(&self, channel: &str) -> &[u32] {
-        let groups = self.by_channel.get_or_init(|| {
+        self.by_channel().get(channel).map_or(&[], |indices| indices)
+    }
+
+    /// Every channel that has a record here, in no order.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.by_channel().keys()
+    }
+
+    fn by_channel(&self) -> &HashMap<Channel, Box<[u32]>> {
+        self.by_channel.get_or_init(|| {
             let mut groups: HashMap<Channel, Vec<u32>> = HashMap::new();
             for index in 0..self.records.len() {
                 let channel = self.channel(index);
@@ -122,8 +166,7 @@ impl Page {
                 }
             }
             groups.into_iter().map(|(channel, indices)| (channel, indices.into())).collect()
-        });
-        groups.get(channel).map_or(&[], |indices| indices)
+        })
     }
 }
 
@@ -140,7 +183,7 @@ mod tests {
 
     fn page(keys: &[&str], resume: Option<StartPosition>) -> Page {
         let record = |(n, key): (usize, &&str)| Record::new(SequenceNumber::from(n as u64), *key, "data");
-        Page::new(10, keys.iter().enumerate().map(record).collect(), None, resume)
+        Page::new(keys.iter().enumerate().map(record).collect(), None, resume, None)
     }
 
     #[test]
@@ -148,15 +191,16 @@ mod tests {
         let page = page(&["a", "b", "a"], None);
         assert_eq!(page.of_channel("a"), [0, 2]);
         assert_eq!(page.of_channel("c"), [0u32; 0]);
-        let named = Page::new(0, page.records.clone(), Some(vec!["x".into(), "y".into(), "y".into()]), None);
+        let names = Some(vec!["x".into(), "y".into(), "y".into()]);
+        let named = Page::new(page.records.clone(), names, None, None);
         assert_eq!(named.of_channel("y"), [1, 2]);
         assert_eq!(named.channel(0), "x");
     }
 
     #[test]
-    fn offsets_count_on_from_the_first() {
+    fn sizes_and_hashes_are_those_of_the_records() {
         let page = page(&["a", "b"], None);
-        assert_eq!((page.first(), page.end(), page.size(1), page.bytes()), (10, 12, 5, 10));
+        assert_eq!((page.len(), page.size(1), page.whole_footprint()), (2, 5, 10 + 2 * OVERHEAD));
         assert_eq!(page.key_hashes()[0], hash_key("a"));
     }
 
@@ -164,10 +208,24 @@ mod tests {
     fn a_cursor_stands_after_a_record_or_where_the_source_says() {
         let after = |n: u64| StartPosition::After(SequenceNumber::from(n));
         let marks = Arc::clone(page(&["a", "b"], None).marks());
-        assert_eq!(marks.position_at(11).unwrap().0, after(0));
-        assert_eq!(marks.position_at(12).unwrap().0, after(1));
+        assert_eq!((marks.after(0).0, marks.after(1).0), (after(0), after(1)));
         let marks = Arc::clone(page(&["a", "b"], Some(after(7))).marks());
-        assert_eq!(marks.position_at(11).unwrap().0, after(0));
-        assert_eq!(marks.position_at(12).unwrap().0, after(7));
+        assert_eq!((marks.after(0).0, marks.after(1).0), (after(0), after(7)));
+        assert_eq!((marks.index_of(1u64.into()), marks.index_of(2u64.into())), (Some(1), None));
+    }
+
+    #[test]
+    fn a_page_is_charged_while_it_lives_and_its_marks_longer() {
+        let budget = Budget::new(1_000);
+        let record = Record::new(SequenceNumber::ZERO, "key", vec![0; 97]);
+        let page = Page::new(vec![record; 3], None, None, Some(&budget));
+        let (marks, copy) = (Arc::clone(page.marks()), page.copied([1].into_iter()));
+        assert_ne!(copy.records()[0].data.as_ptr(), page.records()[1].data.as_ptr());
+        let of_marks = 3 * size_of::<(SequenceNumber, Option<SystemTime>)>();
+        assert_eq!(budget.used(), (page.whole_footprint() + of_marks) / 3 * 4);
+        drop((page, copy));
+        assert_eq!(budget.used(), of_marks);
+        drop(marks);
+        assert_eq!(budget.used(), 0);
     }
 }

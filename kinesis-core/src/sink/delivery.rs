@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::record::{Page, Record};
+use crate::record::{Holding, Page, Record};
 use crate::shard::{ShardId, StreamId};
 
 use super::SubscriptionName;
@@ -71,7 +71,7 @@ impl Rejection {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     origin: Arc<Origin>,
-    parts: Vec<(Arc<Page>, Picks)>,
+    parts: Vec<(Arc<Holding>, Picks)>,
     len: usize,
     attempt: u32,
     /// One a record in a delivery of dead letters, none otherwise.
@@ -89,11 +89,11 @@ impl Delivery {
     ) -> Self {
         let origin = Origin { stream, shard: shard.into(), subscription: subscription.into() };
         let to = records.len() as u32;
-        let page = Arc::new(Page::new(0, records, None, None));
-        Self::of(Arc::new(origin), vec![(page, Picks::Run { from: 0, to })])
+        let records = Arc::new(Holding::unaccounted(Page::new(records, None, None, None)));
+        Self::of(Arc::new(origin), vec![(records, Picks::Run { from: 0, to })])
     }
 
-    pub(crate) fn of(origin: Arc<Origin>, parts: Vec<(Arc<Page>, Picks)>) -> Self {
+    pub(crate) fn of(origin: Arc<Origin>, parts: Vec<(Arc<Holding>, Picks)>) -> Self {
         let len = parts.iter().map(|(_, picks)| picks.len()).sum();
         Self { origin, parts, len, attempt: 1, rejections: None }
     }
@@ -163,24 +163,36 @@ impl Delivery {
         }
     }
 
-    fn places(&self) -> impl Iterator<Item = (&Page, usize)> {
+    fn places(&self) -> impl Iterator<Item = (&Holding, usize)> {
         self.parts.iter().flat_map(|(page, picks)| (0..picks.len()).map(|nth| (&**page, picks.get(nth))))
     }
 
-    /// The feed's offsets of the records.
+    /// The lane's offsets of the records.
     pub(crate) fn offsets(&self) -> impl Iterator<Item = u64> {
-        self.places().map(|(page, index)| page.first() + index as u64)
+        self.places().map(|(held, index)| held.offset(index))
     }
 
     /// The offsets as runs of neighbours, `(first, end)`.
     pub(crate) fn offset_runs(&self) -> impl Iterator<Item = (u64, u64)> {
-        let mut offsets = self.parts.iter().flat_map(|(page, picks)| match picks {
-            Picks::Run { from, to } => {
-                Runs::One(Some((page.first() + u64::from(*from), page.first() + u64::from(*to))))
+        self.parts.iter().flat_map(|(held, picks)| match picks {
+            Picks::Run { from, to } if held.counts_on() => {
+                let first = held.offset(*from as usize);
+                Runs::One(Some((first, first + u64::from(to - from))))
             }
-            Picks::These(indices) => Runs::Singles(page.first(), indices.iter()),
-        });
-        std::iter::from_fn(move || offsets.next())
+            picks => Runs::Singles(held, picks, 0),
+        })
+    }
+
+    /// The same records in copies, where they would keep much more than themselves in memory.
+    pub(crate) fn without_neighbours(self) -> Self {
+        let copied = |(held, picks): (Arc<Holding>, Picks)| {
+            let indices = (0..picks.len()).map(|nth| picks.get(nth));
+            match held.copied(indices) {
+                Some(copy) => (Arc::new(copy), Picks::Run { from: 0, to: picks.len() as u32 }),
+                None => (held, picks),
+            }
+        };
+        Self { parts: self.parts.into_iter().map(copied).collect(), ..self }
     }
 
     /// Payloads and keys, in bytes.
@@ -195,7 +207,7 @@ impl Delivery {
 
     /// The records at these places of the delivery, ascending, as a delivery of their own.
     pub(crate) fn subset(&self, nths: &[usize]) -> Self {
-        let mut parts: Vec<(Arc<Page>, Picks)> = Vec::new();
+        let mut parts: Vec<(Arc<Holding>, Picks)> = Vec::new();
         let mut wanted = nths.iter().copied().peekable();
         let mut before = 0;
         for (page, picks) in &self.parts {
@@ -233,7 +245,8 @@ impl Delivery {
 
 enum Runs<'a> {
     One(Option<(u64, u64)>),
-    Singles(u64, std::slice::Iter<'a, u32>),
+    /// Records of a page from the given one of the picks on.
+    Singles(&'a Holding, &'a Picks, usize),
 }
 
 impl Iterator for Runs<'_> {
@@ -242,10 +255,11 @@ impl Iterator for Runs<'_> {
     fn next(&mut self) -> Option<(u64, u64)> {
         match self {
             Self::One(run) => run.take(),
-            Self::Singles(first, indices) => indices.next().map(|index| {
-                let offset = *first + u64::from(*index);
-                (offset, offset + 1)
-            }),
+            Self::Singles(held, picks, nth) => {
+                let offset = (*nth < picks.len()).then(|| held.offset(picks.get(*nth)))?;
+                *nth += 1;
+                Some((offset, offset + 1))
+            }
         }
     }
 }

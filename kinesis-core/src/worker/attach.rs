@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
-use crate::lane::Start;
+use crate::feed::Start;
 use crate::lease::{Cursor, CursorPosition, Lease, LeaseStore, SubscriptionRecord};
 use crate::pipeline::Subscription;
 use crate::shard::{Shard, ShardId, StartPosition};
@@ -24,17 +24,35 @@ pub(super) async fn attach(
         let stored = store.subscriptions().await?;
         let of_stream = stored.into_iter().filter(|record| record.stream == *source.stream());
         let known: BTreeMap<_, _> = of_stream.map(|record| (record.name.clone(), record)).collect();
-        let Some(new) = subscriptions.iter().find(|subscription| !known.contains_key(&subscription.name)) else {
+        let is_new = |subscription: &&Arc<Subscription>| {
+            known.get(&subscription.name).is_none_or(|record| record.forgotten)
+        };
+        let Some(new) = subscriptions.iter().find(is_new) else {
             return Ok(known);
         };
-        let shards = listing.iter().map(|shard| shard.id.clone());
-        let mut record = SubscriptionRecord::new(source.stream(), new.name.clone(), new.start, shards);
-        if new.start == StartPosition::Latest {
-            record.pins = pin_tips(source, listing).await?;
-        }
+        let forgotten = known.get(&new.name);
+        let generation = forgotten.map_or(1, SubscriptionRecord::next_generation);
+        let record = starting_at(source, &new.name, new.start, generation, listing).await?;
         // Whether ours was written or somebody else's was first: the next reading says which holds.
-        store.put_subscription(None, &record).await?;
+        store.put_subscription(forgotten, &record).await?;
     }
+}
+
+/// The record of a subscription that starts at `start` on all shards of `listing`, its tips pinned.
+pub(super) async fn starting_at(
+    source: &dyn StreamSource,
+    name: &SubscriptionName,
+    start: StartPosition,
+    generation: u64,
+    listing: &[Shard],
+) -> Result<SubscriptionRecord> {
+    let shards = listing.iter().map(|shard| shard.id.clone());
+    let mut record = SubscriptionRecord::new(source.stream(), name.clone(), start, shards);
+    record.generation = generation;
+    if start == StartPosition::Latest {
+        record.pins = pin_tips(source, listing).await?;
+    }
+    Ok(record)
 }
 
 /// Asks for each open shard where its tip is now. A source that cannot say leaves the shard out.
@@ -51,7 +69,7 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<BTreeM
 }
 
 /// Where the tip of a shard is now; `None` when the source cannot say.
-async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Result<Option<StartPosition>> {
+pub(super) async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Result<Option<StartPosition>> {
     let mut reader = source.open_shard(shard, StartPosition::Latest).await?;
     // A reader that parks has nothing to say yet, and is not waited for.
     let patience = if source.caps().parks { Duration::ZERO } else { Duration::MAX };
@@ -89,7 +107,7 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn of(record: &SubscriptionRecord, shard: &ShardId, closed: bool, row: Option<&Lease>) -> Self {
         let stored = row.and_then(|row| row.cursors.get(&record.name));
-        if let Some(cursor) = stored.filter(|cursor| cursor.generation == record.generation) {
+        if let Some(cursor) = stored.filter(|cursor| cursor.generation == record.generation_on(shard)) {
             return match cursor.position {
                 CursorPosition::End => Self::Finished,
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),

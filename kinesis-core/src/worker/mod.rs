@@ -1,6 +1,7 @@
 //! The worker: which shards are mine, which may be read already, and when is the work done.
 
 mod attach;
+mod control;
 mod keeper;
 mod runner;
 mod shards;
@@ -19,10 +20,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
+use crate::budget::{Account, Budget};
 use crate::lane::Counters;
 use crate::lease::{LeaseStore, WorkerId};
 use crate::observe::{Event, Observer};
-use crate::pipeline::Subscription;
+use crate::pipeline::{Registry, Request, Subscription, default_cap};
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
 use crate::shard::ShardId;
@@ -39,7 +41,6 @@ pub(crate) struct WorkerConfig {
     pub(crate) me: WorkerId,
     pub(crate) source: Arc<dyn StreamSource>,
     pub(crate) store: Arc<dyn LeaseStore>,
-    pub(crate) subscriptions: Vec<Arc<Subscription>>,
     pub(crate) channel_from: ChannelFrom,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) idle: Duration,
@@ -47,11 +48,30 @@ pub(crate) struct WorkerConfig {
     pub(crate) failover: Duration,
     pub(crate) drain: Duration,
     pub(crate) ring: RingSize,
+    pub(crate) budget: Budget,
     /// For what the pipeline itself tries again: listing, opening, reading, the store.
     pub(crate) retry: RetryPolicy,
     pub(crate) seed: u64,
-    pub(crate) counters: BTreeMap<SubscriptionName, Arc<Counters>>,
     pub(crate) records_read: Arc<AtomicU64>,
+}
+
+/// A subscription that this worker works for.
+#[derive(Debug, Clone)]
+pub(crate) struct Attached {
+    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) account: Account,
+}
+
+impl Attached {
+    pub(crate) fn new(subscription: Subscription, budget: &Budget) -> Self {
+        let cap = subscription.cap.unwrap_or_else(|| default_cap(budget.limit()));
+        Self {
+            account: Account::new(budget, cap),
+            subscription: Arc::new(subscription),
+            counters: Arc::default(),
+        }
+    }
 }
 
 /// How a worker ended.
@@ -65,13 +85,16 @@ pub(crate) struct Done {
 /// The end of one of the two tasks of a held shard.
 #[derive(Debug)]
 enum Ended {
-    Runner(ShardId, Exit),
+    Runner(Exit),
     Keeper(Kept),
 }
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     config: Arc<WorkerConfig>,
+    attached: BTreeMap<SubscriptionName, Attached>,
+    registry: Registry,
+    requests: mpsc::UnboundedReceiver<Request>,
     shards: Shards,
     tasks: JoinSet<Ended>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
@@ -82,9 +105,17 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(config: WorkerConfig) -> Self {
+    pub(crate) fn new(
+        config: WorkerConfig,
+        attached: BTreeMap<SubscriptionName, Attached>,
+        registry: Registry,
+        requests: mpsc::UnboundedReceiver<Request>,
+    ) -> Self {
         let config = Arc::new(config);
         Self {
+            attached,
+            registry,
+            requests,
             rng: fastrand::Rng::with_seed(config.seed),
             shards: Shards::default(),
             tasks: JoinSet::new(),
@@ -117,6 +148,13 @@ impl Worker {
                 biased;
                 () = &mut shutdown => break,
                 Some(notice) = self.notices.1.recv() => self.on_notice(notice),
+                Some(request) = self.requests.recv() => {
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown => break,
+                        () = self.serve(request) => {}
+                    }
+                }
                 Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended),
                 () = sleep(recheck.unwrap_or_default()), if recheck.is_some() => self.stale = true,
             }
@@ -127,8 +165,10 @@ impl Worker {
 
     /// Nothing runs, and there is nothing left that could.
     fn is_finished(&self) -> bool {
-        let all_halted = self.config.counters.values().all(|counters| counters.is_halted());
-        self.tasks.is_empty() && !self.stale && (all_halted || !self.shards.waits_for_lease())
+        let all_halted = self.attached.values().all(|attached| attached.counters.is_halted());
+        // Without a subscription it waits for one.
+        let idle = self.tasks.is_empty() && !self.stale && !self.attached.is_empty();
+        idle && (all_halted || !self.shards.waits_for_lease())
     }
 
     /// Looks at the stream and the store, and takes every shard that is free and may be read. Passing faults are waited
@@ -162,12 +202,14 @@ impl Worker {
                 self.shards.ended(&shard, &ShardEnd::new(children));
                 self.stale = true;
             }
-            Notice::Finished(shard, subscription) => {
+            // A lane of an older generation does not know that its subscription has begun anew.
+            Notice::Finished(shard, subscription, generation) if generation != self.generation(&subscription, &shard) => {}
+            Notice::Finished(shard, subscription, _) => {
                 self.shards.finished(&shard, &subscription);
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
                 self.stale |= self.shards.open_gates(&subscription);
             }
-            Notice::Halted(subscription) => self.shards.tell(&Command::Halt(subscription)),
+            Notice::Halted(subscription) => self.shards.tell(|| Command::Halt(subscription.clone())),
         }
     }
 
@@ -177,19 +219,23 @@ impl Worker {
             Err(error) => error.id(),
         });
         match ended {
-            Ok((_, Ended::Runner(shard, Exit::Finished))) => {
+            Ok((_, Ended::Runner(Exit::Finished))) => {
                 self.done.shards_finished += 1;
-                self.shards.exhausted(&shard);
                 self.stale = true;
             }
-            Ok((_, Ended::Runner(_, Exit::Drained { in_time }))) => self.done.drain_timed_out |= !in_time,
-            Ok((_, Ended::Runner(_, Exit::Failed(error)) | Ended::Keeper(Kept::Failed(error)))) => self.fail(error),
+            Ok((_, Ended::Runner(Exit::Unwanted))) => self.stale = true,
+            Ok((_, Ended::Runner(Exit::Drained { in_time }))) => self.done.drain_timed_out |= !in_time,
+            Ok((_, Ended::Runner(Exit::Failed(error)) | Ended::Keeper(Kept::Failed(error)))) => self.fail(error),
             Ok((_, Ended::Keeper(Kept::Released))) => {}
             // A runner whose lease was lost is stopped by its keeper; the shard may be taken anew when both are gone.
             Ok((_, Ended::Keeper(Kept::Lost))) => self.stale = true,
             Err(error) if error.is_cancelled() => self.stale = true,
             Err(error) => self.fail(Error::contract("a task of the pipeline panicked").because(error)),
         }
+    }
+
+    fn generation(&self, subscription: &SubscriptionName, shard: &ShardId) -> u64 {
+        self.shards.records().get(subscription).map_or(0, |record| record.generation_on(shard))
     }
 
     fn fail(&mut self, error: Error) {
@@ -202,11 +248,11 @@ impl Worker {
             return;
         }
         self.config.observer.on(&Event::Draining);
-        self.shards.tell(&Command::Drain);
+        self.shards.tell(|| Command::Drain);
         let deadline = Instant::now() + self.config.drain;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
-            self.shards.tell(&Command::Stop);
+            self.shards.tell(|| Command::Stop);
             // What is left is writing the last progress; a store that does not answer in a failover time never will.
             let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
         }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::attach::Place;
 use super::runner::Command;
+use crate::lane::LaneReport;
 use crate::lease::{Lease, SubscriptionRecord, WorkerId};
 use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
@@ -25,7 +26,6 @@ pub(super) struct Shards {
     held: BTreeMap<ShardId, Held>,
     /// What was finished since the rows were read.
     finished: BTreeSet<(ShardId, SubscriptionName)>,
-    exhausted: BTreeSet<ShardId>,
     /// Counters of rows that others hold, and since when they stand still on our clock.
     watched: BTreeMap<ShardId, (u64, Instant)>,
     /// Whether a listing is wanted: at the start, and when a shard has ended.
@@ -36,6 +36,8 @@ pub(super) struct Shards {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) commands: mpsc::UnboundedSender<Command>,
+    /// Where lanes that are added later report to.
+    pub(super) reports: mpsc::UnboundedSender<LaneReport>,
     /// Subscriptions that have not finished its parents.
     pub(super) gated: BTreeSet<SubscriptionName>,
     pub(super) tasks: Vec<Id>,
@@ -75,8 +77,16 @@ impl Shards {
         self.records = records;
     }
 
+    pub(super) fn set_record(&mut self, record: SubscriptionRecord) {
+        self.records.insert(record.name.clone(), record);
+    }
+
     pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = Lease>) {
         self.rows = rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect();
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Lease> {
+        self.rows.values()
     }
 
     pub(super) fn row(&self, shard: &ShardId) -> Option<&Lease> {
@@ -106,7 +116,7 @@ impl Shards {
         self.lineage.may_start(shard, |parent| self.standing(parent, subscription))
     }
 
-    /// Shards that this worker could take: known, not held, not exhausted, and some of `subscriptions` may read them.
+    /// Shards that this worker could take: known, not held, and some of `subscriptions` may read them.
     pub(super) fn wanted(&mut self, subscriptions: &[SubscriptionName]) -> Vec<Shard> {
         let reads = |shard: &ShardId, name: &SubscriptionName| {
             self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
@@ -114,7 +124,7 @@ impl Shards {
         let wanted: Vec<Shard> = self
             .lineage
             .shards()
-            .filter(|shard| !self.held.contains_key(*shard) && !self.exhausted.contains(*shard))
+            .filter(|shard| !self.held.contains_key(*shard))
             .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
             .filter_map(|shard| self.known.get(shard).cloned())
             .collect();
@@ -158,11 +168,35 @@ impl Shards {
     }
 
     /// Tells every runner. Each has a channel of its own: one for all would wake them in an order that no seed decides.
-    pub(super) fn tell(&self, command: &Command) {
+    pub(super) fn tell(&self, command: impl Fn() -> Command) {
         for held in self.held.values() {
             // A runner that is gone needs no command.
-            let _ = held.commands.send(command.clone());
+            let _ = held.commands.send(command());
         }
+    }
+
+    /// The shards held, and how to reach their runners.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&ShardId, &Held)> {
+        self.held.iter()
+    }
+
+    pub(super) fn held_mut(&mut self, shard: &ShardId) -> Option<&mut Held> {
+        self.held.get_mut(shard)
+    }
+
+    /// A subscription begins anew on the shards of `on`: what is known of how far it was does not hold any more.
+    pub(super) fn begin_anew(&mut self, subscription: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
+        self.finished.retain(|(shard, name)| name != subscription || !on(shard));
+    }
+
+    /// A shard and every shard that came from it.
+    pub(super) fn family(&self, shard: &ShardId) -> Vec<ShardId> {
+        let descendants = self.lineage.descendants(shard);
+        std::iter::once(shard).chain(descendants).cloned().collect()
+    }
+
+    pub(super) fn contains(&self, shard: &ShardId) -> bool {
+        self.lineage.contains(shard)
     }
 
     /// Takes in that a task ended. The shard is let go when both of its tasks have: until then it must not start anew.
@@ -175,10 +209,6 @@ impl Shards {
 
     pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {
         self.finished.insert((shard.clone(), subscription.clone()));
-    }
-
-    pub(super) fn exhausted(&mut self, shard: &ShardId) {
-        self.exhausted.insert(shard.clone());
     }
 
     /// Lets a subscription into the shards held whose parents it has finished now; says whether there may be others.
@@ -196,6 +226,7 @@ impl Shards {
                 let _ = held.commands.send(Command::Open(subscription.clone()));
             }
         }
-        self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !self.exhausted.contains(shard))
+        let is_finished = |shard: &ShardId| self.finished.contains(&(shard.clone(), subscription.clone()));
+        self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !is_finished(shard))
     }
 }

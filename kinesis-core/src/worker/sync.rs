@@ -10,11 +10,11 @@ use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
 use super::runner::Runner;
 use super::shards::Held;
-use super::{Ended, Worker};
-use crate::deliver::Terms;
+use super::{Attached, Ended, Worker};
+use crate::deliver::{Recall, Terms};
 use crate::error::{Error, Result};
-use crate::feed::{FeedConfig, Ring};
-use crate::lane::{Lane, LaneParts, Ledger, Start, State, lowest, shape};
+use crate::feed::{Feed, FeedConfig, Start, front, lowest};
+use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, shape};
 use crate::lease::{HeldLease, Lease};
 use crate::observe::Event;
 use crate::pipeline::Subscription;
@@ -29,7 +29,8 @@ impl Worker {
             let listing = config.source.list_shards().await?;
             if self.shards.records().is_empty() {
                 let (source, store) = (config.source.as_ref(), config.store.as_ref());
-                self.shards.set_records(attach::attach(source, store, &config.subscriptions, &listing).await?);
+                let subscriptions: Vec<_> = self.attached.values().map(|known| Arc::clone(&known.subscription)).collect();
+                self.shards.set_records(attach::attach(source, store, &subscriptions, &listing).await?);
             }
             self.shards.list(&listing);
         }
@@ -44,8 +45,8 @@ impl Worker {
 
     /// The subscriptions that have not halted.
     fn working(&self) -> Vec<SubscriptionName> {
-        let counters = &self.config.counters;
-        counters.iter().filter(|(_, counters)| !counters.is_halted()).map(|(name, _)| name.clone()).collect()
+        let working = self.attached.iter().filter(|(_, attached)| !attached.counters.is_halted());
+        working.map(|(name, _)| name.clone()).collect()
     }
 
     async fn take_shard(&mut self, shard: &Shard) -> Result<()> {
@@ -74,68 +75,46 @@ impl Worker {
         let config = Arc::clone(&self.config);
         let shard = held.key().shard.clone();
         let (report, reports) = mpsc::unbounded_channel();
-        let mut lanes = Vec::new();
-        let mut gated = BTreeSet::new();
-        for subscription in &config.subscriptions {
-            let name = &subscription.name;
-            let place = self.shards.place(&shard, name, Some(held.lease()));
-            let (Some(place), Some(record)) = (place, self.shards.records().get(name)) else { continue };
-            let (Place::Reading(start) | Place::Unread(start)) = place else { continue };
-            let counters = &config.counters[name];
-            if counters.is_halted() {
-                continue;
-            }
-            let open = self.shards.may_start(&shard, name);
-            if !open {
-                gated.insert(name.clone());
-            }
-            lanes.push(Lane::new(LaneParts {
-                index: lanes.len(),
-                subscription: Arc::clone(subscription),
-                origin: Arc::new(Origin {
-                    stream: config.source.stream().clone(),
-                    shard: shard.clone(),
-                    subscription: name.clone(),
-                }),
-                terms: Arc::new(self.terms(subscription, &shard)),
-                counters: Arc::clone(counters),
-                ledger: Ledger::new(place.cursor(record.generation)),
-                start,
-                state: if open { State::Running } else { State::Gated },
-                reports: report.clone(),
-            }));
-        }
+        let names: Vec<SubscriptionName> = self.attached.keys().cloned().collect();
+        let of_name = |name: &SubscriptionName| self.lane(&shard, name, Some(held.lease()), &report);
+        let lanes: Vec<LaneParts> = names.iter().filter_map(of_name).collect();
         if lanes.is_empty() {
             // Whoever wanted it has halted while it was claimed.
             return config.store.release(&mut held, None, None).await;
         }
-        let from = feed_start(&lanes, &shard)?;
+        let gated = lanes.iter().filter(|lane| lane.state == State::Gated);
+        let gated: BTreeSet<_> = gated.map(|lane| lane.subscription.name.clone()).collect();
+        let from = feed_start(&lanes, config.source.caps().replayable, &shard)?;
         let (commands, commanded) = mpsc::unbounded_channel();
         let (order, orders) = watch::channel(Order::Hold(None));
+        let feed = FeedConfig {
+            source: Arc::clone(&config.source),
+            shard: shard.clone(),
+            channel_from: config.channel_from.clone(),
+            idle: config.idle,
+            retry: config.retry,
+            observer: Arc::clone(&config.observer),
+            budget: config.budget.clone(),
+            page_bytes: page_bytes(config.budget.limit()),
+            ring: config.ring,
+            seed: seed(config.seed, &shard, "feed"),
+        };
         let runner = Runner {
             shard: shard.clone(),
-            feed: FeedConfig {
-                source: Arc::clone(&config.source),
-                shard: shard.clone(),
-                from,
-                channel_from: config.channel_from.clone(),
-                idle: config.idle,
-                retry: config.retry,
-                observer: Arc::clone(&config.observer),
-                seed: seed(config.seed, &shard, "feed"),
-            },
-            lanes,
+            feed: Feed::start(feed, from),
+            lanes: lanes.into_iter().enumerate().map(|(id, lane)| (id, Lane::new(LaneParts { id, ..lane }))).collect(),
             reports,
             commands: commanded,
             notices: self.notices.0.clone(),
             orders: order,
             commit_every: config.commit_every,
-            ring: Ring::new(config.ring),
+            drain: config.drain,
+            budget: config.budget.clone(),
+            observer: Arc::clone(&config.observer),
             records_read: Arc::clone(&config.records_read),
         };
         config.observer.on(&Event::LeaseClaimed { shard: shard.clone() });
-        let of_runner = shard.clone();
-        let runner = self.tasks.spawn(async move { Ended::Runner(of_runner, runner.run().await) });
+        let runner = self.tasks.spawn(async move { Ended::Runner(runner.run().await) });
         let keeper = Keeper {
             store: Arc::clone(&config.store),
             held,
@@ -145,8 +124,44 @@ impl Worker {
             observer: Arc::clone(&config.observer),
         };
         let keeper = self.tasks.spawn(async move { Ended::Keeper(keeper.run().await) });
-        self.shards.hold(&shard, Held { commands, gated, tasks: vec![runner.id(), keeper.id()] });
+        self.shards.hold(&shard, Held { commands, reports: report, gated, tasks: vec![runner.id(), keeper.id()] });
         Ok(())
+    }
+
+    /// What a lane of a subscription on a shard is made of; nothing, where it is done with the shard or has halted.
+    pub(super) fn lane(
+        &self,
+        shard: &ShardId,
+        name: &SubscriptionName,
+        row: Option<&Lease>,
+        reports: &mpsc::UnboundedSender<LaneReport>,
+    ) -> Option<LaneParts> {
+        let Attached { subscription, counters, account } = self.attached.get(name)?;
+        let record = self.shards.records().get(name)?;
+        let place = self.shards.place(shard, name, row)?;
+        let (Place::Reading(start) | Place::Unread(start)) = place else { return None };
+        if counters.is_halted() {
+            return None;
+        }
+        let generation = record.generation_on(shard);
+        let open = self.shards.may_start(shard, name);
+        Some(LaneParts {
+            id: 0,
+            subscription: Arc::clone(subscription),
+            origin: Arc::new(Origin {
+                stream: self.config.source.stream().clone(),
+                shard: shard.clone(),
+                subscription: name.clone(),
+            }),
+            terms: Arc::new(self.terms(subscription, shard)),
+            counters: Arc::clone(counters),
+            account: account.clone(),
+            generation,
+            ledger: Ledger::new(place.cursor(generation), start),
+            state: if open { State::Running } else { State::Gated },
+            paused: record.paused,
+            reports: reports.clone(),
+        })
     }
 
     fn terms(&self, subscription: &Subscription, shard: &ShardId) -> Terms {
@@ -157,23 +172,39 @@ impl Worker {
             on_reject: subscription.on_reject.clone(),
             holds,
             turns: Semaphore::new(slots * width),
+            recall: Recall::default(),
             observer: Arc::clone(&self.config.observer),
             seed: seed(self.config.seed, shard, &subscription.name),
         }
     }
 }
 
-fn feed_start(lanes: &[Lane], shard: &ShardId) -> Result<StartPosition> {
-    let starts: Vec<Start> = lanes.iter().map(Lane::start).collect();
-    lowest(&starts).ok_or_else(|| {
-        let latest = lanes.iter().find(|lane| lane.start().position == StartPosition::Latest);
-        let name = latest.map(|lane| lane.subscription().name.to_string()).unwrap_or_default();
-        Error::unsupported(format!(
-            "subscription {name} starts at the tip, which this source cannot tell, beside others that start elsewhere; \
-             start it at a timestamp or the horizon, or answer `Batch::resume` from readers opened at the tip"
-        ))
-        .on_shard(shard)
-    })
+/// Where the front reader of a shard opens. Lanes that wait for something do not decide it, if others work.
+fn feed_start(lanes: &[LaneParts], replayable: bool, shard: &ShardId) -> Result<Start> {
+    let starts = |all: bool| -> Vec<Start> {
+        let counts = |lane: &&LaneParts| all || lane.state == State::Running && !lane.paused;
+        lanes.iter().filter(counts).map(|lane| lane.ledger.place()).collect()
+    };
+    if !replayable {
+        return lowest(&starts(true)).ok_or_else(|| mixed_tips(lanes).on_shard(shard));
+    }
+    Ok(front(&starts(false)).or_else(|| front(&starts(true))).unwrap_or(Start::new(StartPosition::TrimHorizon, None)))
+}
+
+/// The error of a source that can be read once only, by subscriptions that start at its tip and by others that do not.
+fn mixed_tips(lanes: &[LaneParts]) -> Error {
+    let latest = lanes.iter().find(|lane| lane.ledger.place().position == StartPosition::Latest);
+    let name = latest.map(|lane| lane.subscription.name.to_string()).unwrap_or_default();
+    Error::unsupported(format!(
+        "subscription {name} starts at the tip of a source that can be read once only, beside others that start elsewhere; \
+         start it at the horizon"
+    ))
+}
+
+/// How much payload a page has at most, unless a single record has more: little beside the budget, so that a record which
+/// stays keeps little else in memory, and enough to be worth the handling.
+fn page_bytes(budget: usize) -> usize {
+    (budget / 64).clamp(1, 256 << 10)
 }
 
 /// A seed of its own for every user of randomness, the same in every run with the same seed.
@@ -197,9 +228,8 @@ mod tests {
         let (source, store) = (Arc::new(Scripted::new(["0"])), crate::MemoryLeaseStore::new());
         let pipeline = Pipeline::builder("app", Arc::clone(&source)).leases(store.clone());
         let pipeline = pipeline.subscribe(Subscription::new("halts", handler(|_| async {})));
-        let config = pipeline.build().unwrap().into_worker();
-        config.counters["halts"].halted("a poison record".into());
-        let mut worker = Worker::new(config);
+        let mut worker = pipeline.build().unwrap().into_worker();
+        worker.attached["halts"].counters.halted("a poison record".into());
         worker.take_shard(&Shard::new("0")).await.unwrap();
         let row = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
         assert_eq!((row.owner, worker.tasks.len()), (None, 0));

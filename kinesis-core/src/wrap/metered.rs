@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Meter;
 use crate::error::Result;
+use crate::limit::LimiterStatus;
 use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 use crate::source::{Batch, ShardReader, SourceCaps, StreamSource};
 
@@ -42,6 +43,10 @@ impl<S: StreamSource> StreamSource for Metered<S> {
 
     fn caps(&self) -> SourceCaps {
         self.inner.caps()
+    }
+
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        self.inner.limiter(shard)
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Result};
 use crate::retry::RetryPolicy;
+use crate::limit::LimiterStatus;
 use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 use crate::source::{Batch, ShardReader, SourceCaps, StreamSource};
 
@@ -61,6 +62,10 @@ impl<S: StreamSource> StreamSource for Retrying<S> {
 
     fn caps(&self) -> SourceCaps {
         self.inner.caps()
+    }
+
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        self.inner.limiter(shard)
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

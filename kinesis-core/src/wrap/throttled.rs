@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::limit::{Limiter, ShardLimiters};
+use crate::limit::{Limiter, LimiterStatus, ShardLimiters};
 use crate::record::Record;
 use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 use crate::source::{Batch, ShardReader, SourceCaps, StreamSource};
@@ -47,6 +47,10 @@ impl<S: StreamSource> StreamSource for Throttled<S> {
 
     fn caps(&self) -> SourceCaps {
         self.inner.caps()
+    }
+
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        Some(self.limiters.reading(shard).status())
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

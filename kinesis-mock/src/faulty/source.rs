@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use async_trait::async_trait;
+use kinesis_core::limit::LimiterStatus;
 use kinesis_core::{Batch, Result, Shard, ShardId, ShardReader, SourceCaps, StartPosition, StreamId, StreamSource};
 use tokio::time::sleep;
 
@@ -18,6 +19,10 @@ impl<S: StreamSource> StreamSource for Faulty<S> {
 
     fn caps(&self) -> SourceCaps {
         self.inner.caps()
+    }
+
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        self.inner.limiter(shard)
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     pub(crate) iterator_expiry: Duration,
     pub(crate) max_record_size: usize,
     pub(crate) parks: bool,
+    pub(crate) trims_silently: bool,
 }
 
 /// Makes a [`MemoryStream`] that differs from the default.
@@ -40,6 +41,7 @@ impl MemoryStreamBuilder {
                 iterator_expiry: Duration::from_secs(5 * 60),
                 max_record_size: 1 << 20,
                 parks: false,
+                trims_silently: false,
             },
         }
     }
@@ -83,6 +85,13 @@ impl MemoryStreamBuilder {
     /// Whether a reader waits for records by itself instead of answering empty at once. Default no.
     pub fn parks(mut self, parks: bool) -> Self {
         self.settings.parks = parks;
+        self
+    }
+
+    /// Whether a reader whose position was trimmed goes on at the horizon without a word, as the service does, instead of
+    /// failing with [`PositionExpired`](kinesis_core::ErrorKind::PositionExpired). Default no.
+    pub fn trims_silently(mut self, silently: bool) -> Self {
+        self.settings.trims_silently = silently;
         self
     }
 

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use kinesis_core::{
-    Error, HashKey, PartitionKey, Record, Result, SequenceNumber, Shard, ShardId, StreamId, StreamName,
+    Error, HashKey, PartitionKey, Record, Result, SequenceNumber, Shard, ShardId, StartPosition, StreamId, StreamName,
 };
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -239,6 +239,11 @@ impl MemoryStream {
             let children = found.ended.then(|| log.children(id));
             Ok((found, children))
         })
+    }
+
+    /// Refuses a position behind which records were trimmed, unless such a reader goes on at the horizon without a word.
+    pub(crate) fn check_retained(&self, shard: &ShardLog, from: StartPosition) -> Result<()> {
+        if self.settings().trims_silently { Ok(()) } else { shard.check_retained(from) }
     }
 
     pub(crate) fn id(&self) -> &StreamId {

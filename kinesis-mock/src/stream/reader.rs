@@ -22,7 +22,8 @@ impl StreamSource for MemoryStream {
     }
 
     fn caps(&self) -> SourceCaps {
-        SourceCaps::log().with_parks(self.settings().parks)
+        let settings = self.settings();
+        SourceCaps::log().with_parks(settings.parks).with_refuses_trimmed(!settings.trims_silently)
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {
@@ -32,9 +33,10 @@ impl StreamSource for MemoryStream {
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
         let cursor = self.with_log(|log, _| {
             let shard = log.get(shard)?;
-            shard.check_retained(from)?;
+            self.check_retained(shard, from)?;
             Ok(match from {
-                StartPosition::Latest => StartPosition::After(log.last_number()),
+                // No record of this shard need have that number, so the place is before the next one.
+                StartPosition::Latest => StartPosition::At(log.last_number().plus(1)),
                 pinned => pinned,
             })
         })?;
@@ -57,11 +59,12 @@ impl MemoryReader {
         let limited = self.stream.settings().read_limits.is_some();
         let request = Request { from: self.cursor, max_records: max.get(), max_bytes: limited.then_some(MAX_ANSWER) };
         let (found, children) =
-            self.stream.read(&self.shard, &request, first, |log| log.check_retained(self.cursor))?;
+            self.stream.read(&self.shard, &request, first, |log| self.stream.check_retained(log, self.cursor))?;
         self.cursor = found.next;
         self.end = children.map(ShardEnd::new);
         let mut batch = Batch::new(found.records).with_behind_latest(found.behind);
         batch.end = self.end.clone();
+        batch.served_at = Some(self.stream.now());
         batch.resume = batch.records.is_empty().then_some(self.cursor);
         Ok(batch)
     }

@@ -1,0 +1,141 @@
+//! A track: a reader with the ring of what it has read lately. A shard has one at the front, and up to two behind it for
+//! lanes that catch up.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::reading::{Answer, Reading};
+use super::{FeedConfig, Ring, Start};
+use crate::budget::{Charge, Turn};
+
+/// The largest answer that Kinesis gives (API reference of `GetRecords`).
+const MOST_RECORDS: usize = 10_000;
+const MOST_BYTES: usize = 10 << 20;
+/// What a record is taken to need before one was seen, in bytes.
+const UNSEEN_RECORD: usize = 1 << 10;
+/// What is set aside for a read at the tip: a shard of Kinesis takes in 1 MB a second and is asked four times.
+const AT_TIP: usize = 256 << 10;
+/// The part of the budget that one read may ask for.
+const PART_OF_BUDGET: usize = 4;
+
+/// Which track of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TrackId(pub(super) u32);
+
+impl TrackId {
+    /// The one that reads what is new.
+    pub(crate) const FRONT: Self = Self(0);
+}
+
+/// What allows a request that is under way.
+#[derive(Debug)]
+pub(super) enum Allowed {
+    Room { _reserved: Charge },
+    Turn(Turn),
+}
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) id: TrackId,
+    pub(super) ring: Ring,
+    /// Some lane at the tip asked for more.
+    pub(super) wanted: bool,
+    /// Since when a request is under way.
+    pub(super) asked: Option<Instant>,
+    pub(super) allowed: Option<Allowed>,
+    /// A pause ends then.
+    pub(super) not_before: Option<Instant>,
+    pub(super) opened_at: Instant,
+    /// When something was asked of it last.
+    pub(super) used_at: Instant,
+    /// What a record needs in memory, on average.
+    per_record: Option<usize>,
+    at_tip: bool,
+    requests: mpsc::Sender<NonZeroUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Track {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Track {
+    pub(super) fn start(
+        id: TrackId,
+        config: &Arc<FeedConfig>,
+        from: Start,
+        answers: mpsc::UnboundedSender<(TrackId, Answer)>,
+    ) -> Self {
+        let (requests, asked) = mpsc::channel(1);
+        let now = Instant::now();
+        let seed = config.seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self {
+            id,
+            ring: Ring::new(config.ring, from),
+            wanted: false,
+            asked: None,
+            allowed: None,
+            not_before: None,
+            opened_at: now,
+            used_at: now,
+            per_record: None,
+            at_tip: false,
+            requests,
+            task: tokio::spawn(Reading::new(config, from, seed).run(id, asked, answers)),
+        }
+    }
+
+    /// Reads nothing any more.
+    pub(super) fn close(&mut self) {
+        self.task.abort();
+        (self.allowed, self.wanted) = (None, false);
+    }
+
+    /// Whether it would read if it were time to.
+    pub(super) fn is_eager(&self, replayable: bool) -> bool {
+        self.wanted && self.asked.is_none() && self.ring.end().is_none() && (replayable || self.ring.room() > 0)
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|at| at <= now)
+    }
+
+    /// How many records to ask for so that about `bytes` of them come, and how many bytes to set aside for them.
+    pub(super) fn appetite(&self, bytes: usize, limit: usize, replayable: bool) -> (NonZeroUsize, usize) {
+        let per_record = self.per_record.unwrap_or(UNSEEN_RECORD).max(1);
+        let target = bytes.min(MOST_BYTES).min(limit / PART_OF_BUDGET);
+        // Where older records may go to make room, a quarter of the ring is worth a read.
+        let room = if replayable { self.ring.room().max(self.ring.quarter()) } else { self.ring.room() };
+        let max = (target / per_record).min(room).min(MOST_RECORDS);
+        let max = NonZeroUsize::new(max).unwrap_or(NonZeroUsize::MIN);
+        let expected = max.get().saturating_mul(per_record);
+        (max, if self.at_tip { expected.min(AT_TIP) } else { expected })
+    }
+
+    /// Sends a request off.
+    pub(super) fn ask(&mut self, max: NonZeroUsize, allowed: Allowed, now: Instant, replayable: bool) {
+        if replayable {
+            self.ring.make_room();
+        }
+        self.allowed = Some(allowed);
+        self.asked = Some(now);
+        self.used_at = now;
+        self.not_before = None;
+        // A reader that is gone has panicked, and said so.
+        let _ = self.requests.try_send(max);
+    }
+
+    /// Takes in what a read brought.
+    pub(super) fn learn(&mut self, records: usize, bytes: usize, at_tip: bool) {
+        self.at_tip = at_tip;
+        if let Some(seen) = bytes.checked_div(records) {
+            self.per_record = Some(self.per_record.map_or(seen, |before| (3 * before + seen) / 4));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What is wrong with a subscription, found before it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{OnReject, Subscription};
+use crate::error::{Error, Result};
+use crate::selector::Selector;
+use crate::shard::StartPosition;
+
+/// The longest name of a subscription, in bytes: it is part of every stored row.
+const LONGEST_NAME: usize = 256;
+
+/// Why a subscription cannot work within a byte budget.
+///
+/// # Errors
+///
+/// [`Invalid`](crate::ErrorKind::Invalid), naming the subscription, the field, its value and the way out.
+pub(crate) fn check(subscription: &Subscription, budget: usize) -> Result<()> {
+    problem(subscription, budget)
+        .map_or(Ok(()), |why| Err(Error::invalid(format!("subscription {:?}: {why}", subscription.name))))
+}
+
+/// The rest of a sentence that names the subscription.
+fn problem(subscription: &Subscription, budget: usize) -> Option<String> {
+    let Subscription { name, selector, batch, demand, retry, on_reject, sink, start, cap, .. } = subscription;
+    if name.trim().is_empty() {
+        return Some("the name is empty; cursors are stored under it".into());
+    }
+    if name.len() > LONGEST_NAME {
+        return Some(format!("the name has {} bytes; at most {LONGEST_NAME} are allowed", name.len()));
+    }
+    if let Selector::Only(channels) = selector
+        && channels.is_empty()
+    {
+        return Some("`channels` is empty, so it would take nothing; leave it out to take every channel".into());
+    }
+    if let StartPosition::At(number) | StartPosition::After(number) = start {
+        return Some(format!(
+            "`start_at` is record {number}, but a sequence number belongs to one shard; start elsewhere, and use \
+             `Handle::seek_shard` for that shard"
+        ));
+    }
+    let cap = cap.unwrap_or_else(|| default_cap(budget));
+    for (field, value) in [
+        ("batch.max_records", batch.max_records),
+        ("batch.max_bytes", batch.max_bytes),
+        ("demand.max", demand.max),
+        ("demand.max_bytes", demand.max_bytes),
+        ("demand.max_ahead", demand.max_ahead),
+        ("cap", cap),
+    ] {
+        if value == 0 {
+            return Some(format!("`{field}` is 0; it has to be at least 1"));
+        }
+    }
+    for (field, value, bound, limit) in [
+        ("demand.min", demand.min, "demand.max", demand.max.saturating_sub(1)),
+        ("batch.max_records", batch.max_records, "demand.max", demand.max),
+        ("batch.max_bytes", batch.max_bytes, "demand.max_bytes", demand.max_bytes),
+        ("demand.max", demand.max, "demand.max_ahead", demand.max_ahead),
+        ("cap", cap, "byte_budget", budget),
+    ] {
+        if value > limit {
+            return Some(format!(
+                "`{field}` is {value}, which `{bound}` allows up to {limit}; lower the one or raise the other"
+            ));
+        }
+    }
+    if retry.base > retry.cap {
+        return Some(format!("`retry.base` is {:?}, more than `retry.cap`, {:?}", retry.base, retry.cap));
+    }
+    if retry.max_age == Duration::ZERO {
+        return Some("`retry.max_age` is 0, so no record would be tried twice; use `retry.attempts` for that".into());
+    }
+    if let OnReject::DeadLetter(letters) = on_reject
+        && std::ptr::addr_eq(Arc::as_ptr(letters), Arc::as_ptr(sink))
+    {
+        return Some("the dead-letter sink is the sink itself, which just refused the record; use another one".into());
+    }
+    None
+}
+
+/// What a subscription may hold unless it says so itself.
+pub(crate) fn default_cap(budget: usize) -> usize {
+    (budget / 4).max(1)
+}
