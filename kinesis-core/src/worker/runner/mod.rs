@@ -182,6 +182,7 @@ impl Runner {
             if let Some(exit) = self.exit(round) {
                 return Ok(exit);
             }
+            round.plan_at = None;
             if round.phase == Phase::Running && round.failure.is_none() {
                 let planned = self.feed.plan(Instant::now());
                 round.plan_at = planned.wake;
