@@ -101,7 +101,8 @@ pub(crate) struct Feed {
     /// The front comes first.
     tracks: Vec<Track>,
     next_id: u32,
-    answers: (mpsc::UnboundedSender<(TrackId, Answer)>, mpsc::UnboundedReceiver<(TrackId, Answer)>),
+    answer: mpsc::UnboundedSender<(TrackId, Answer)>,
+    answers: mpsc::UnboundedReceiver<(TrackId, Answer)>,
     turns: Turns,
     /// By lane.
     waiters: BTreeMap<usize, Waiter>,
@@ -127,10 +128,11 @@ impl Feed {
     /// Starts reading at `from`, as soon as somebody wants a record.
     pub(crate) fn start(config: FeedConfig, from: Start) -> Self {
         let config = Arc::new(config);
-        let answers = mpsc::unbounded_channel();
+        let (answer, answers) = mpsc::unbounded_channel();
         Self {
-            tracks: vec![Track::start(TrackId::FRONT, &config, from, answers.0.clone())],
+            tracks: vec![Track::start(TrackId::FRONT, &config, from, answer.clone())],
             next_id: 1,
+            answer,
             answers,
             turns: Turns::default(),
             waiters: BTreeMap::new(),
@@ -372,7 +374,7 @@ impl Feed {
         let from = lowest(close).unwrap_or(oldest.from);
         let id = TrackId(self.next_id);
         self.next_id += 1;
-        self.tracks.push(Track::start(id, &self.config, from, self.answers.0.clone()));
+        self.tracks.push(Track::start(id, &self.config, from, self.answer.clone()));
         planned.opened = true;
     }
 
@@ -391,7 +393,7 @@ impl Feed {
             };
             tokio::select! {
                 biased;
-                Some((id, answer)) = self.answers.1.recv() => {
+                Some((id, answer)) = self.answers.recv() => {
                     if let Some(news) = self.take(id, answer) {
                         return news;
                     }

@@ -116,7 +116,7 @@ impl Lane {
         page: &Arc<Page>,
         from: usize,
         now: Instant,
-    ) -> Result<usize, Gap> {
+    ) -> Result<usize, Box<Gap>> {
         let mut index = from;
         while index < page.len()
             && let Some(again) = self.again
@@ -131,7 +131,7 @@ impl Lane {
             };
             if !self.absent.between(again, offset).is_empty() {
                 let to = Some((number, page.records()[index].arrived_at));
-                return Err(Gap { from: self.parts.ledger.place_of(again), to });
+                return Err(Box::new(Gap { from: self.parts.ledger.place_of(again), to }));
             }
             if !known {
                 self.again = None;

@@ -64,7 +64,7 @@ impl Lane {
     /// # Errors
     ///
     /// What is gone of the records that it gave back.
-    pub(crate) fn take(&mut self, feed: &Feed, now: Instant) -> Result<(), Gap> {
+    pub(crate) fn take(&mut self, feed: &Feed, now: Instant) -> Result<(), Box<Gap>> {
         if self.is_working() && self.demand.open() > 0 {
             self.turn_back(now);
         }
@@ -143,7 +143,7 @@ impl Lane {
         self.follows = false;
     }
 
-    fn take_page(&mut self, spot: Spot, first: u64, page: &Arc<Page>, now: Instant) -> Result<(), Gap> {
+    fn take_page(&mut self, spot: Spot, first: u64, page: &Arc<Page>, now: Instant) -> Result<(), Box<Gap>> {
         let mut from = (spot.at - first) as usize;
         if let Some(start) = self.skips_to {
             let had = start.had_of(&page.records()[from..]);

@@ -12,7 +12,7 @@ use super::runner::Runner;
 use super::shards::Held;
 use super::{Attached, Ended, Worker};
 use crate::deliver::{Recall, Terms};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Feed, FeedConfig, Start, front, lowest};
 use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, shape};
 use crate::lease::{HeldLease, Lease};
@@ -79,8 +79,11 @@ impl Worker {
         let of_name = |name: &SubscriptionName| self.lane(&shard, name, Some(held.lease()), &report);
         let lanes: Vec<LaneParts> = names.iter().filter_map(of_name).collect();
         if lanes.is_empty() {
-            // Whoever wanted it has halted while it was claimed.
-            return config.store.release(&mut held, None, None).await;
+            // Whoever wanted it has halted while it was claimed. If somebody else has it by now, so much the better.
+            return match config.store.release(&mut held, None, None).await {
+                Err(error) if error.kind() == ErrorKind::LeaseLost => Ok(()),
+                released => released,
+            };
         }
         let gated = lanes.iter().filter(|lane| lane.state == State::Gated);
         let gated: BTreeSet<_> = gated.map(|lane| lane.subscription.name.clone()).collect();
@@ -231,6 +234,12 @@ mod tests {
         let mut worker = pipeline.build().unwrap().into_worker();
         worker.attached["halts"].counters.halted("a poison record".into());
         worker.take_shard(&Shard::new("0")).await.unwrap();
+        // One that somebody else took meanwhile cannot be let go, and that ended the run.
+        let seen = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
+        let ours = store.claim(&seen, &"app".into()).await.unwrap().unwrap();
+        let theirs = store.claim(ours.lease(), &"other".into()).await.unwrap().unwrap();
+        worker.start(ours).await.unwrap();
+        store.release(&mut { theirs }, None, None).await.unwrap();
         let row = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
         assert_eq!((row.owner, worker.tasks.len()), (None, 0));
         tokio::time::timeout(Duration::from_secs(60), worker.run(std::future::pending())).await.unwrap();
