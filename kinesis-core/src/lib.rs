@@ -62,9 +62,9 @@
 //! - `conformance`: the suites for implementors of a source, a sink or a lease store.
 //! - `mock`: `mockall` mocks of the traits.
 
+mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod budget;
 mod deliver;
 pub mod demand;
 mod error;

@@ -231,9 +231,8 @@ async fn a_panic_and_a_wrong_answer_are_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_is_called_back_with_what_it_has_been_through_and_goes_on_from_there() {
-    let sink = scripted(|call, texts| {
-        all(texts, |t| if t == "a1" && call < 9 { Outcome::Retry } else { Outcome::Delivered })
-    });
+    let sink =
+        scripted(|call, texts| all(texts, |t| if t == "a1" && call < 9 { Outcome::Retry } else { Outcome::Delivered }));
     let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
     terms.retry.attempts = NonZeroU32::new(4);
     let terms = Arc::new(terms);
@@ -261,7 +260,10 @@ async fn what_waits_is_called_back_with_what_it_has_been_through_and_goes_on_fro
     // The fourth attempt is the last, and it is not made before its time.
     let before = sink.calls().len();
     let mut settled = Vec::new();
-    deliver(&terms, batch("a1"), Some(history), |report| settled.extend(matches!(report, Report::Settled(..)).then_some(()))).await;
+    deliver(&terms, batch("a1"), Some(history), |report| {
+        settled.extend(matches!(report, Report::Settled(..)).then_some(()))
+    })
+    .await;
     assert_eq!((sink.calls().len() - before, settled.len()), (1, 1));
     assert!(sink.calls.lock().unwrap().last().unwrap().0 >= history.due.unwrap() - sink.born);
 }

@@ -69,9 +69,7 @@ pub(crate) enum News {
     /// A track has records that it had not before, from this offset of its ring on.
     Pages(TrackId, u64),
     /// There is nothing new; but where to go on at the tip may have moved.
-    Nothing {
-        moved: bool,
-    },
+    Nothing { moved: bool },
     /// A track has met the end of the shard.
     End(TrackId),
     /// Reading cannot go on.
@@ -430,9 +428,9 @@ impl Feed {
         }
         let news = match what {
             What::Pages(pages) => {
-                let (records, bytes) = pages.iter().fold((0, 0), |(records, bytes), page| {
-                    (records + page.len(), bytes + page.whole_footprint())
-                });
+                let (records, bytes) = pages
+                    .iter()
+                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
                 track.learn(records, bytes, at_tip);
                 track.wanted = false;
                 let from = track.ring.tip();

@@ -134,12 +134,14 @@ impl Ring {
             return None;
         }
         let first = self.pages.front().and_then(|(_, page)| page.records().first());
-        let begins_before = first.is_some_and(|record| from.has_had(record) || from.position == StartPosition::At(record.sequence_number));
+        let begins_before = first
+            .is_some_and(|record| from.has_had(record) || from.position == StartPosition::At(record.sequence_number));
         if !begins_before && !self.floor.is_at_or_before(&from) {
             return None;
         }
         // The first page whose last record is not before the place.
-        let index = self.pages.partition_point(|(_, page)| page.records().last().is_some_and(|last| from.has_had(last)));
+        let index =
+            self.pages.partition_point(|(_, page)| page.records().last().is_some_and(|last| from.has_had(last)));
         Some(self.pages.get(index).map_or(self.tip, |(first, _)| *first))
     }
 
@@ -175,8 +177,7 @@ mod tests {
 
     /// Records whose numbers and times of arrival are ten times `first` and the numbers that follow it.
     fn page(first: u64, count: u64) -> Arc<Page> {
-        let record =
-            |n: u64| Record::new(SequenceNumber::from(10 * n), "k", "12345").with_arrived_at(seconds(10 * n));
+        let record = |n: u64| Record::new(SequenceNumber::from(10 * n), "k", "12345").with_arrived_at(seconds(10 * n));
         Arc::new(Page::new((first..first + count).map(record).collect(), None, None, None))
     }
 
@@ -223,7 +224,10 @@ mod tests {
         assert_eq!((ring.locate(after(39)), ring.locate(start(TrimHorizon))), (None, None));
         ring.push(page(5, 3));
         ring.push(page(8, 2));
-        assert_eq!((ring.locate(after(40)), ring.locate(after(60)), ring.locate(after(70))), (Some(0), Some(0), Some(3)));
+        assert_eq!(
+            (ring.locate(after(40)), ring.locate(after(60)), ring.locate(after(70))),
+            (Some(0), Some(0), Some(3))
+        );
         assert_eq!(ring.locate(after(30)), None);
         assert_eq!((ring.locate(after(90)), ring.locate(after(91))), (Some(5), Some(5)));
         ring.evict(3);
@@ -250,7 +254,10 @@ mod tests {
         let mut ring = Ring::new(RingSize::default(), start(Latest));
         assert_eq!((ring.locate(start(Latest)), ring.locate(after(40))), (Some(0), None));
         ring.push(page(5, 2));
-        assert_eq!((ring.locate(after(40)), ring.locate(after(50)), ring.locate(start(Latest))), (None, Some(0), Some(0)));
+        assert_eq!(
+            (ring.locate(after(40)), ring.locate(after(50)), ring.locate(start(Latest))),
+            (None, Some(0), Some(0))
+        );
         ring.evict(2);
         assert_eq!(ring.locate(start(Latest)), None);
     }

@@ -149,10 +149,7 @@ async fn who_catches_up_gets_a_reader_that_goes_when_nobody_reads_there() {
 #[tokio::test(start_paused = true)]
 async fn readers_that_catch_up_are_few_and_make_room_for_those_who_wait_longest() {
     let mut feed = feed_at(Scripted::new(["0"]), after(90), 256 << 20);
-    let far = |n: u64| Start {
-        arrived_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(n * 100)),
-        ..after(n)
-    };
+    let far = |n: u64| Start { arrived_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(n * 100)), ..after(n) };
     let mut serve = |lane: usize| {
         feed.wait(lane, far(lane as u64), Instant::now());
         let planned = feed.plan(Instant::now());
@@ -186,7 +183,10 @@ async fn a_read_without_room_waits_for_the_turn_and_passes_it_on() {
     drop(busy);
     assert!(matches!(next(&mut feed).await, (News::Pages(..), None)));
     assert!(other.is_overdrawn());
-    assert!(tokio::time::timeout(Duration::ZERO, other.turn()).await.is_err(), "it is not passed on before the lanes looked");
+    assert!(
+        tokio::time::timeout(Duration::ZERO, other.turn()).await.is_err(),
+        "it is not passed on before the lanes looked"
+    );
     feed.plan(Instant::now());
     tokio::time::timeout(Duration::ZERO, other.turn()).await.unwrap();
     assert_eq!(other.waiting(), 0);

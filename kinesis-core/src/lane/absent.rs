@@ -52,7 +52,9 @@ impl Absent {
     /// Whether the record is away and may come back now: it is the first of its key, and the time of its next attempt has
     /// come.
     pub(super) fn may_return(&self, offset: u64, now: Instant) -> bool {
-        self.records.get(&offset).is_some_and(|away| self.leads(offset, away) && away.due().is_none_or(|due| due <= now))
+        self.records
+            .get(&offset)
+            .is_some_and(|away| self.leads(offset, away) && away.due().is_none_or(|due| due <= now))
     }
 
     fn leads(&self, offset: u64, away: &Away) -> bool {
@@ -116,6 +118,9 @@ mod tests {
         assert_eq!(absent.first_to_return(0, now), None, "the second of a key waits for the first");
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
-        assert_eq!((absent.first_to_return(0, now), absent.between(0, 6), absent.between(0, 9)), (Some(6), vec![], vec![6]));
+        assert_eq!(
+            (absent.first_to_return(0, now), absent.between(0, 6), absent.between(0, 9)),
+            (Some(6), vec![], vec![6])
+        );
     }
 }

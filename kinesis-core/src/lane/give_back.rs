@@ -111,12 +111,7 @@ impl Lane {
     /// # Errors
     ///
     /// What is gone: records that were given back, and did not come again.
-    pub(super) fn take_again(
-        &mut self,
-        page: &Arc<Page>,
-        from: usize,
-        now: Instant,
-    ) -> Result<usize, Box<Gap>> {
+    pub(super) fn take_again(&mut self, page: &Arc<Page>, from: usize, now: Instant) -> Result<usize, Box<Gap>> {
         let mut index = from;
         while index < page.len()
             && let Some(again) = self.again

@@ -31,10 +31,8 @@ impl Lane {
     /// Ends the lane when everything of the ended shard is settled; says so once.
     pub(crate) fn finish(&mut self, feed: &Feed) -> bool {
         let ended = || self.spot.and_then(|spot| feed.ring(spot.track)).is_some_and(|ring| ring.end().is_some());
-        let done = self.parts.state == State::Running
-            && self.parts.ledger.open() == 0
-            && self.is_at_tip(feed)
-            && ended();
+        let done =
+            self.parts.state == State::Running && self.parts.ledger.open() == 0 && self.is_at_tip(feed) && ended();
         if done {
             self.parts.state = State::Finished;
             self.parts.ledger.finish();

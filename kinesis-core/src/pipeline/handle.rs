@@ -97,7 +97,12 @@ impl Handle {
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
-            subscriptions: self.registry.all().iter().map(|(name, counters)| (name.clone(), counters.summary())).collect(),
+            subscriptions: self
+                .registry
+                .all()
+                .iter()
+                .map(|(name, counters)| (name.clone(), counters.summary()))
+                .collect(),
             records_read: self.records_read.load(Ordering::Relaxed),
             ..Summary::default()
         }
@@ -179,7 +184,12 @@ impl Handle {
     /// # Errors
     ///
     /// As [`pause`](Self::pause); [`NotFound`](crate::ErrorKind::NotFound) for a shard that is not retained.
-    pub async fn seek_shard(&self, name: impl Into<SubscriptionName>, shard: &ShardId, to: StartPosition) -> Result<()> {
+    pub async fn seek_shard(
+        &self,
+        name: impl Into<SubscriptionName>,
+        shard: &ShardId,
+        to: StartPosition,
+    ) -> Result<()> {
         let (name, shard) = (name.into(), Some(shard.clone()));
         self.ask(|reply| Request::Seek(name, shard, to, reply)).await
     }

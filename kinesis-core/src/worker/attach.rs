@@ -24,9 +24,8 @@ pub(super) async fn attach(
         let stored = store.subscriptions().await?;
         let of_stream = stored.into_iter().filter(|record| record.stream == *source.stream());
         let known: BTreeMap<_, _> = of_stream.map(|record| (record.name.clone(), record)).collect();
-        let is_new = |subscription: &&Arc<Subscription>| {
-            known.get(&subscription.name).is_none_or(|record| record.forgotten)
-        };
+        let is_new =
+            |subscription: &&Arc<Subscription>| known.get(&subscription.name).is_none_or(|record| record.forgotten);
         let Some(new) = subscriptions.iter().find(is_new) else {
             return Ok(known);
         };

@@ -10,9 +10,7 @@ use super::runner::Command;
 use super::{Attached, Worker, attach};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{LeaseStore, Progress, SubscriptionRecord};
-use crate::pipeline::{
-    BudgetStatus, Request, ShardStatus, Status, Subscription, SubscriptionStatus, check,
-};
+use crate::pipeline::{BudgetStatus, Request, ShardStatus, Status, Subscription, SubscriptionStatus, check};
 use crate::shard::{Shard, ShardId, StartPosition};
 use crate::sink::SubscriptionName;
 use crate::source::StreamSource;
@@ -250,10 +248,15 @@ impl Worker {
     }
 }
 
-async fn find(store: &dyn LeaseStore, source: &dyn StreamSource, name: &SubscriptionName) -> Result<SubscriptionRecord> {
+async fn find(
+    store: &dyn LeaseStore,
+    source: &dyn StreamSource,
+    name: &SubscriptionName,
+) -> Result<SubscriptionRecord> {
     let records = store.subscriptions().await?.into_iter();
     let mut of_name = records.filter(|record| record.stream == *source.stream() && record.name == *name);
-    let unknown = || Error::not_found(format!("the store knows no subscription {name:?} of stream {}", source.stream()));
+    let unknown =
+        || Error::not_found(format!("the store knows no subscription {name:?} of stream {}", source.stream()));
     of_name.next().filter(|record| !record.forgotten).ok_or_else(unknown)
 }
 

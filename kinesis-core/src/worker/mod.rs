@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
-use crate::budget::{Account, Budget};
 use crate::lane::Counters;
 use crate::lease::{LeaseStore, WorkerId};
 use crate::observe::{Event, Observer};
@@ -66,11 +66,7 @@ pub(crate) struct Attached {
 impl Attached {
     pub(crate) fn new(subscription: Subscription, budget: &Budget) -> Self {
         let cap = subscription.cap.unwrap_or_else(|| default_cap(budget.limit()));
-        Self {
-            account: Account::new(budget, cap),
-            subscription: Arc::new(subscription),
-            counters: Arc::default(),
-        }
+        Self { account: Account::new(budget, cap), subscription: Arc::new(subscription), counters: Arc::default() }
     }
 }
 
@@ -203,7 +199,8 @@ impl Worker {
                 self.stale = true;
             }
             // A lane of an older generation does not know that its subscription has begun anew.
-            Notice::Finished(shard, subscription, generation) if generation != self.generation(&subscription, &shard) => {}
+            Notice::Finished(shard, subscription, generation)
+                if generation != self.generation(&subscription, &shard) => {}
             Notice::Finished(shard, subscription, _) => {
                 self.shards.finished(&shard, &subscription);
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.

@@ -29,7 +29,8 @@ impl Worker {
             let listing = config.source.list_shards().await?;
             if self.shards.records().is_empty() {
                 let (source, store) = (config.source.as_ref(), config.store.as_ref());
-                let subscriptions: Vec<_> = self.attached.values().map(|known| Arc::clone(&known.subscription)).collect();
+                let subscriptions: Vec<_> =
+                    self.attached.values().map(|known| Arc::clone(&known.subscription)).collect();
                 self.shards.set_records(attach::attach(source, store, &subscriptions, &listing).await?);
             }
             self.shards.list(&listing);

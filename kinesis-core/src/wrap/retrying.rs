@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Result};
-use crate::retry::RetryPolicy;
 use crate::limit::LimiterStatus;
+use crate::retry::RetryPolicy;
 use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 use crate::source::{Batch, ShardReader, SourceCaps, StreamSource};
 
