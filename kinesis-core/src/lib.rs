@@ -97,8 +97,8 @@ pub use lease::{
 pub use memory::MemoryLeaseStore;
 pub use observe::{Event, Observer};
 pub use pipeline::{
-    BatchPolicy, Handle, LaneState, LaneStatus, OnGap, OnReject, Ordering, Pipeline, PipelineBuilder, Status,
-    Subscription, SubscriptionSummary, Summary, ToTip,
+    BatchPolicy, BudgetStatus, Handle, LaneState, LaneStatus, OnGap, OnReject, Ordering, Pipeline, PipelineBuilder,
+    ShardStatus, Status, Subscription, SubscriptionStatus, SubscriptionSummary, Summary, ToTip,
 };
 pub use record::{Channel, ParseSequenceNumberError, PartitionKey, Record, SequenceNumber};
 pub use retry::RetryPolicy;

@@ -12,12 +12,19 @@ pub(super) struct Fate {
     pub(super) settled: bool,
     /// It was rejected, or has had its chances.
     pub(super) given_up: bool,
+    /// It was trimmed, and its subscription was told so.
+    pub(super) lost: bool,
     /// Attempts in this worker's life that count against it.
     failures: u32,
     first_tried: Option<Instant>,
 }
 
 impl Fate {
+    /// Takes in that its subscription begins anew before it.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self { taken: self.taken, ..Self::default() };
+    }
+
     /// Takes in that an attempt begins; `anew` where it is the first of this reading.
     pub(super) fn tried(&mut self, anew: bool) {
         if anew {

@@ -70,6 +70,14 @@ pub struct Seen {
     pub skipped: usize,
     /// Subscriptions that halted in the last run.
     pub halted: usize,
+    /// Records that were trimmed.
+    pub trimmed: usize,
+    /// Gaps that subscriptions were told of.
+    pub gaps: usize,
+    /// Subscriptions that fell behind the front.
+    pub fell_behind: usize,
+    /// Changes through the handle that were done, by kind: attached, detached, paused, resumed, sought, forgotten.
+    pub changes: [usize; 6],
     /// Faults of source and store; those of sinks not counted.
     pub faults: usize,
 }

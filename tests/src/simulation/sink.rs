@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastrand::Rng;
 use kinesis_core::{Delivery, Error, Ordering, Outcome, Outcomes, Record, Result, Sink};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::model::Model;
-use super::plan::{SubscriptionPlan, Temper};
+use super::plan::{Dead, SubscriptionPlan, Temper};
 
 /// A subscription's sink. Clones share their generator, so that every life draws on.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub(super) struct TemperedSink {
     plan: SubscriptionPlan,
     model: Model,
     rng: Arc<Mutex<Rng>>,
+    born: Instant,
     /// Which records are poison is drawn from this and their number.
     poison: u64,
 }
@@ -54,7 +55,14 @@ impl Drop for Call<'_> {
 impl TemperedSink {
     pub(super) fn new(of: usize, plan: &SubscriptionPlan, model: &Model, rng: &mut Rng) -> Self {
         let poison = rng.u64(..);
-        Self { of, plan: plan.clone(), model: model.clone(), rng: Arc::new(Mutex::new(rng.fork())), poison }
+        Self {
+            of,
+            plan: plan.clone(),
+            model: model.clone(),
+            rng: Arc::new(Mutex::new(rng.fork())),
+            born: Instant::now(),
+            poison,
+        }
     }
 
     /// Draws how long a call takes and what it comes to.
@@ -66,6 +74,9 @@ impl TemperedSink {
         let takes = if rng.f64() < slow { slowest.mul_f64(rng.f64()) } else { Duration::ZERO };
         if calm {
             return (takes / 8, Mood::Take);
+        }
+        if let Some(dead) = self.plan.temper.dead.filter(|dead| self.is_dead(dead)) {
+            return if dead.hangs { (Duration::ZERO, Mood::Hang) } else { (Duration::ZERO, Mood::Fail) };
         }
         let after = rng.bool().then(|| slowest.mul_f64(rng.f64()));
         let moods = [
@@ -79,6 +90,10 @@ impl TemperedSink {
         ];
         let drawn = moods.into_iter().find(|(odds, _)| rng.f64() < *odds);
         (takes, drawn.map_or(Mood::Take, |(_, mood)| mood))
+    }
+
+    fn is_dead(&self, dead: &Dead) -> bool {
+        dead.flaps.is_none_or(|period| (self.born.elapsed().as_nanos() / period.as_nanos()).is_multiple_of(2))
     }
 
     fn is_poison(&self, nth: usize) -> bool {
@@ -122,12 +137,15 @@ impl fmt::Debug for TemperedSink {
 #[async_trait]
 impl Sink for TemperedSink {
     async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
-        let nths = self.model.state().begin(self.of, delivery);
+        let (nths, epoch) = {
+            let mut state = self.model.state();
+            (state.begin(self.of, delivery), state.epoch(self.of))
+        };
         let call = Call { sink: self, delivery, nths };
         let nths = &call.nths;
         let (takes, mood) = self.mood();
         sleep(takes).await;
-        let failed = |how| self.model.state().failed(self.of, nths, how);
+        let failed = |how| self.model.state().failed(self.of, epoch, nths, how);
         let outcomes = match mood {
             Mood::Fail => {
                 failed("an error");
@@ -156,7 +174,7 @@ impl Sink for TemperedSink {
             Mood::Partial(taking) => self.outcomes(delivery, nths, taking),
             Mood::Take => self.outcomes(delivery, nths, 1.0),
         };
-        self.model.state().answered(self.of, nths, &outcomes);
+        self.model.state().answered(self.of, epoch, nths, &outcomes);
         Ok(outcomes)
     }
 }

@@ -34,7 +34,7 @@ impl WatchedStore {
             if stored.is_none_or(|stored| stored.position != cursor.position) {
                 state.line(format_args!("{name} stores {:?} on {shard}", cursor.position));
             }
-            state.check_cursor(name, shard, cursor.position);
+            state.check_cursor(name, shard, cursor);
         }
     }
 }
@@ -108,7 +108,7 @@ impl LeaseStore for WatchedStore {
     ) -> Result<bool> {
         let written = self.inner.put_subscription(seen, new).await?;
         if written {
-            self.model.state().attached(&new.name);
+            self.model.state().wrote(seen, new);
         }
         Ok(written)
     }

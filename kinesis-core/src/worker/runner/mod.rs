@@ -178,7 +178,9 @@ impl Runner {
             }
             self.look_at_lanes(round)?;
             self.part(round);
-            self.mind_pressure(round, *pressed.borrow_and_update());
+            // The watch is let go first: minding it may change it, and that would wait for ourselves.
+            let under_pressure = *pressed.borrow_and_update();
+            self.mind_pressure(round, under_pressure);
             if let Some(exit) = self.exit(round) {
                 return Ok(exit);
             }

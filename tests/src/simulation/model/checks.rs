@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kinesis_core::{CursorPosition, Delivery, Ordering, Record, ShardId, StartPosition};
+use kinesis_core::{
+    BudgetStatus, Cursor, CursorPosition, Delivery, LaneState, LaneStatus, OnGap, Ordering, Record, ShardId,
+    StartPosition, Status, ToTip,
+};
 
 use tokio::time::Instant;
 
@@ -10,11 +13,15 @@ use super::{Put, Row, State};
 use crate::simulation::fate::Fate;
 use crate::simulation::plan::{Reject, SubscriptionPlan};
 
+/// More than any record of a world needs in memory, with the marks of its page.
+const LARGEST: usize = 1_000;
+
 impl State {
     /// Checks a delivery before it is made, and counts it as in flight.
     pub(in crate::simulation) fn begin(&mut self, of: usize, delivery: &Delivery) -> Vec<usize> {
         let plan = self.subscriptions[of].plan.clone();
         let name = &plan.name;
+        let changing = self.is_changing(of);
         let mut nths = Vec::new();
         for entry in delivery.iter() {
             let place = (delivery.shard().clone(), entry.sequence_number);
@@ -27,7 +34,7 @@ impl State {
             if put.record != *entry.record() || put.channel != entry.channel() {
                 self.violate("records arrive as they were put", format!("#{nth} to {name}: {:?}", entry.record()));
             }
-            let within = self.subscriptions[of].window.is_some_and(|(may, _)| nth >= may);
+            let within = changing || self.may_come(of, nth);
             let channel = &self.puts[nth].channel;
             if !within || plan.channels.as_ref().is_some_and(|channels| !channels.contains(channel)) {
                 let evidence = format!("#{nth} of {channel} to {name}");
@@ -37,13 +44,30 @@ impl State {
         self.seen.deliveries += 1;
         let (shard, attempt) = (delivery.shard(), delivery.attempt());
         self.journal.line(format_args!("{name} <- {shard} {nths:?} attempt {attempt}"));
-        self.check_parents(of, shard);
-        self.check_order(of, shard, &nths);
-        self.check_bounds(of, delivery, &nths);
+        // Tasks of the generation before may not have ended yet.
+        if !changing {
+            self.check_parents(of, shard);
+            self.check_order(of, shard, &nths);
+        }
+        self.check_bounds(of, delivery, &nths, changing);
+        self.check_silence(of, delivery, &nths);
+        if let Some(first) = nths.iter().min() {
+            let met = self.subscriptions[of].met.entry(shard.clone()).or_insert(*first);
+            *met = *first.min(met);
+        }
         for nth in &nths {
             self.subscriptions[of].fates[*nth].tried(attempt == 1);
         }
         nths
+    }
+
+    /// Who was paused, detached or forgotten is given nothing new.
+    fn check_silence(&mut self, of: usize, delivery: &Delivery, nths: &[usize]) {
+        let since = self.subscriptions[of].silent_since.filter(|since| *since < Instant::now());
+        if since.is_some() && delivery.attempt() == 1 {
+            let evidence = format!("{} is given {nths:?}", self.subscriptions[of].plan.name);
+            self.violate("who is paused or gone is given nothing new", evidence);
+        }
     }
 
     fn check_parents(&mut self, of: usize, shard: &ShardId) {
@@ -88,7 +112,7 @@ impl State {
         }
     }
 
-    fn check_bounds(&mut self, of: usize, delivery: &Delivery, nths: &[usize]) {
+    fn check_bounds(&mut self, of: usize, delivery: &Delivery, nths: &[usize], changing: bool) {
         let SubscriptionPlan { name, batch, demand, ordering, .. } = self.subscriptions[of].plan.clone();
         let bytes: usize = delivery.records().map(Record::size).sum();
         if nths.len() > batch.max_records || nths.len() > 1 && bytes > batch.max_bytes || nths.is_empty() {
@@ -105,15 +129,24 @@ impl State {
         now.first_tries += if delivery.attempt() == 1 { nths.len() } else { 0 };
         now.bytes += bytes;
         let fits = now.bytes <= demand.max_bytes || now.records == 1;
-        if now.calls > parallel || now.first_tries > demand.max || !fits {
+        if !changing && (now.calls > parallel || now.first_tries > demand.max || !fits) {
             let evidence = format!("{name} on {}: {now:?}, allowed are {parallel} calls, {demand:?}", delivery.shard());
             self.violate("no more is in flight than was asked for", evidence);
         }
     }
 
     /// Checks a cursor that is to be stored: everything before it is settled.
-    pub(in crate::simulation) fn check_cursor(&mut self, name: &str, shard: &ShardId, position: CursorPosition) {
+    pub(in crate::simulation) fn check_cursor(&mut self, name: &str, shard: &ShardId, cursor: &Cursor) {
         let Some(of) = self.subscriptions.iter().position(|subscriber| subscriber.plan.name == name) else { return };
+        let Cursor { generation, position, .. } = *cursor;
+        let record = self.subscriptions[of].record.as_ref();
+        // Older generations are void.
+        if record.is_none_or(|record| record.forgotten || generation < record.generation_on(shard)) {
+            return;
+        }
+        if record.is_some_and(|record| generation > record.generation_on(shard)) {
+            return self.violate("a cursor has a generation that exists", format!("{name} on {shard}: {cursor:?}"));
+        }
         let below = match position {
             CursorPosition::Next(StartPosition::At(number)) => Some(number),
             CursorPosition::Next(StartPosition::After(number)) => Some(number.plus(1)),
@@ -139,7 +172,7 @@ impl State {
         let nths: Vec<usize> = delivery.records().filter_map(place).collect();
         self.journal.line(format_args!("{name} dead letters {nths:?}"));
         for (nth, entry) in nths.iter().zip(delivery.iter()) {
-            let unfounded = !self.subscriptions[of].fates[*nth].given_up;
+            let unfounded = !self.is_changing(of) && !self.subscriptions[of].fates[*nth].given_up;
             if unfounded || entry.rejection().is_none() || self.puts[*nth].record != *entry.record() {
                 let evidence = format!("#{nth} of {name}: {:?}", entry.rejection());
                 self.violate("a dead letter has a reason and its payload", evidence);
@@ -164,13 +197,15 @@ impl State {
     /// Whether a subscription met a record that it may not pass over.
     pub(in crate::simulation) fn may_have_halted(&self, of: usize) -> bool {
         let subscriber = &self.subscriptions[of];
-        subscriber.plan.on_reject == Reject::Halt && subscriber.fates.iter().any(|fate| fate.given_up)
+        let may_not_pass =
+            subscriber.plan.on_reject == Reject::Halt && subscriber.fates.iter().any(|fate| fate.given_up);
+        may_not_pass || subscriber.plan.on_gap == OnGap::Halt && subscriber.gapped
     }
 
     /// After the last life: everything is settled for whoever has not halted.
     pub(in crate::simulation) fn check_all_settled(&mut self, of: usize) {
         let name = self.subscriptions[of].plan.name.clone();
-        if self.subscriptions[of].window.is_none() {
+        if self.subscriptions[of].wish.is_none() {
             self.violate("who subscribes is attached", name.clone());
         }
         let open: Vec<usize> = (0..self.puts.len()).filter(|nth| self.is_open(of, *nth)).collect();
@@ -187,5 +222,29 @@ impl State {
     /// Whether a subscription wants anything of a shard.
     pub(in crate::simulation) fn wants_of(&self, of: usize, shard: &ShardId) -> bool {
         self.shards.get(shard).is_some_and(|facts| facts.puts.iter().any(|nth| self.wants(of, *nth)))
+    }
+
+    /// Checks how the pipeline says that it stands.
+    pub(in crate::simulation) fn check_status(&mut self, status: &Status) {
+        let BudgetStatus { limit, used, .. } = status.budget;
+        // Every lane may hold one record whatever the budget says, and every shard read one answer.
+        let lanes: usize = status.subscriptions.values().map(|of_name| of_name.shards.len()).sum();
+        let most = limit + limit / 4 + (lanes + status.shards.len()) * LARGEST;
+        if limit != self.budget || used > most {
+            self.violate("memory stays within the budget", format!("{used} bytes of {limit}, with {lanes} lanes"));
+        }
+        let at_rest = |lane: &LaneStatus| lane.state == LaneState::AtFront && lane.to_tip == ToTip::AtTip;
+        let mut all = status.subscriptions.values().flat_map(|of_name| of_name.shards.values());
+        // What a read under way has set aside counts as well.
+        let shards = status.shards.len();
+        if all.all(at_rest) && used > (lanes + shards) * LARGEST + shards * limit / 4 {
+            self.violate("at rest nothing is held", format!("{used} bytes, with {lanes} lanes"));
+        }
+        for (name, of_name) in &status.subscriptions {
+            let most = of_name.cap + of_name.shards.len() * LARGEST;
+            if of_name.held_bytes > most {
+                self.violate("a subscription stays within its cap", format!("{name}: {of_name:?}"));
+            }
+        }
     }
 }

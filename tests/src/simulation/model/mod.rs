@@ -1,19 +1,21 @@
 //! What must be true, kept apart from the pipeline: everything that was put, and what became of it for everyone.
 
 mod checks;
+mod wants;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kinesis_core::{Delivery, Ordering, Outcome, Outcomes, Record, SequenceNumber, ShardId, StartPosition};
+use kinesis_core::{Delivery, Ordering, Outcome, Outcomes, Record, SequenceNumber, ShardId, SubscriptionRecord};
 use tokio::time::Instant;
 
 use super::fate::Fate;
 use super::journal::Journal;
-use super::plan::{Plan, Reject, SubscriptionPlan};
+use super::plan::{Plan, SubscriptionPlan};
 use super::{Seen, Story, Violation};
+use wants::{Asked, Change, Wish};
 
 /// The model of one story. Clones share it.
 #[derive(Debug, Clone)]
@@ -33,8 +35,12 @@ pub(super) struct State {
     shards: BTreeMap<ShardId, ShardFacts>,
     keys: BTreeMap<String, Vec<usize>>,
     subscriptions: Vec<Subscriber>,
+    /// How many of the first records are trimmed.
+    trimmed: usize,
     /// Whether the faults have ceased.
     calm: bool,
+    asked: Option<Asked>,
+    budget: usize,
     /// How many records there were when the present life began.
     puts_at_birth: usize,
     born: Instant,
@@ -62,8 +68,19 @@ struct ShardFacts {
 #[derive(Debug)]
 struct Subscriber {
     plan: SubscriptionPlan,
-    /// Records from this one on may come, and from the other one on must; unknown before it is attached.
-    window: Option<(usize, usize)>,
+    /// What it is to have; unknown before it is attached.
+    wish: Option<Wish>,
+    record: Option<SubscriptionRecord>,
+    /// Counts its seeks.
+    epoch: u32,
+    change: Change,
+    paused: bool,
+    /// Since when it is certain that nothing new is given to it.
+    silent_since: Option<Instant>,
+    /// Whether it was told of a gap.
+    gapped: bool,
+    /// The first record that it was given of each shard.
+    met: BTreeMap<ShardId, usize>,
     fates: Vec<Fate>,
     /// For every shard and key, how many of its first records are settled or not wanted.
     fronts: BTreeMap<Row, usize>,
@@ -90,7 +107,14 @@ impl Model {
     pub(super) fn new(plan: &Plan) -> Self {
         let subscriber = |plan: &SubscriptionPlan| Subscriber {
             plan: plan.clone(),
-            window: None,
+            wish: None,
+            record: None,
+            epoch: 0,
+            change: Change::Done,
+            paused: false,
+            silent_since: None,
+            gapped: false,
+            met: BTreeMap::new(),
             fates: Vec::new(),
             fronts: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -104,7 +128,10 @@ impl Model {
             shards: BTreeMap::new(),
             keys: BTreeMap::new(),
             subscriptions: plan.subscriptions.iter().map(subscriber).collect(),
+            trimmed: 0,
             calm: false,
+            asked: None,
+            budget: plan.budget,
             puts_at_birth: 0,
             born: Instant::now(),
             failover: plan.failover,
@@ -182,18 +209,26 @@ impl State {
     pub(super) fn birth(&mut self) {
         (self.puts_at_birth, self.born) = (self.puts.len(), Instant::now());
         self.openings.clear();
+        self.asked = None;
+        for subscriber in &mut self.subscriptions {
+            subscriber.change = Change::Done;
+            subscriber.silent_since = subscriber.paused.then_some(self.born);
+        }
     }
 
-    /// A subscription's record was written.
-    pub(super) fn attached(&mut self, name: &str) {
-        let now = self.puts.len();
-        let may = self.puts_at_birth;
-        let Some(subscriber) = self.subscriptions.iter_mut().find(|subscriber| subscriber.plan.name == name) else {
-            return;
-        };
-        let window = if subscriber.plan.start == StartPosition::Latest { (may, now) } else { (0, 0) };
-        subscriber.window.get_or_insert(window);
-        self.journal.line(format_args!("{name} is attached, from #{} or #{} on", window.0, window.1));
+    /// Whether a subscription is paused, as the store has it.
+    pub(super) fn is_paused(&self, of: usize) -> bool {
+        self.subscriptions[of].paused
+    }
+
+    /// The numbers of a shard's records.
+    pub(super) fn numbers(&self, shard: &ShardId) -> Vec<SequenceNumber> {
+        self.row(&Row::Shard(shard.clone())).iter().map(|nth| self.puts[*nth].record.sequence_number).collect()
+    }
+
+    /// It is certain from now on that a subscription is given nothing new; or it may be given something.
+    pub(super) fn silence(&mut self, of: usize, silent: bool) {
+        self.subscriptions[of].silent_since = silent.then(Instant::now);
     }
 
     pub(super) fn renewed(&mut self, shard: &ShardId) {
@@ -214,23 +249,6 @@ impl State {
         self.openings.get(shard).is_some_and(|again| *again)
     }
 
-    fn wants(&self, of: usize, nth: usize) -> bool {
-        let subscriber = &self.subscriptions[of];
-        let channels = &subscriber.plan.channels;
-        subscriber.window.is_some_and(|(_, must)| nth >= must)
-            && channels.as_ref().is_none_or(|channels| channels.contains(&self.puts[nth].channel))
-    }
-
-    fn is_open(&self, of: usize, nth: usize) -> bool {
-        self.wants(of, nth) && !self.is_settled(of, nth)
-    }
-
-    fn is_settled(&self, of: usize, nth: usize) -> bool {
-        let subscriber = &self.subscriptions[of];
-        let fate = &subscriber.fates[nth];
-        fate.settled || fate.given_up && subscriber.plan.on_reject == Reject::Skip
-    }
-
     fn row(&self, row: &Row) -> &[usize] {
         match row {
             Row::Shard(shard) => self.shards.get(shard).map_or(&[], |facts| &facts.puts),
@@ -241,7 +259,7 @@ impl State {
     /// The first record of a row that is open, up to a number.
     fn first_open(&mut self, of: usize, row: &Row, below: Option<SequenceNumber>) -> Option<usize> {
         // Nothing is known of what it wants before it is attached.
-        self.subscriptions[of].window?;
+        self.subscriptions[of].wish.as_ref()?;
         let mut front = self.subscriptions[of].fronts.get(row).copied().unwrap_or(0);
         while self.row(row).get(front).is_some_and(|nth| !self.is_open(of, *nth)) {
             front += 1;
@@ -268,13 +286,21 @@ impl State {
         }
     }
 
+    /// How often a subscription was sought.
+    pub(super) fn epoch(&self, of: usize) -> u32 {
+        self.subscriptions[of].epoch
+    }
+
     /// The sink answers, one outcome a record. What is behind a record that is held by order is not charged.
-    pub(super) fn answered(&mut self, of: usize, nths: &[usize], outcomes: &Outcomes) {
+    pub(super) fn answered(&mut self, of: usize, epoch: u32, nths: &[usize], outcomes: &Outcomes) {
         let SubscriptionPlan { ordering, retry, name, .. } = self.subscriptions[of].plan.clone();
         self.journal.line(format_args!("{name} -> {nths:?} {}", brief(outcomes)));
         let taken = nths.iter().zip(outcomes.iter()).filter(|(_, outcome)| **outcome == Outcome::Delivered);
         let taken: Vec<usize> = taken.map(|(nth, _)| *nth).collect();
         self.taken(of, &taken);
+        if epoch != self.epoch(of) {
+            return;
+        }
         let mut held: BTreeSet<&str> = BTreeSet::new();
         for (nth, outcome) in nths.iter().zip(outcomes.iter()) {
             let key = match ordering {
@@ -295,9 +321,12 @@ impl State {
     }
 
     /// The call failed as a whole.
-    pub(super) fn failed(&mut self, of: usize, nths: &[usize], how: &str) {
+    pub(super) fn failed(&mut self, of: usize, epoch: u32, nths: &[usize], how: &str) {
         let SubscriptionPlan { retry, name, .. } = self.subscriptions[of].plan.clone();
         self.journal.line(format_args!("{name} -> {nths:?} {how}"));
+        if epoch != self.epoch(of) {
+            return;
+        }
         for nth in nths {
             self.subscriptions[of].fates[*nth].failed(nths.len() == 1, &retry);
         }
