@@ -5,10 +5,12 @@
 //! is refused for ever: who finds no room waits for bytes that are given back, or for the one turn that passes from shard
 //! to shard however full the budget is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::signal::{Listener, Signal};
 
 /// What all shards of a pipeline may hold together. Clones share it.
 #[derive(Debug, Clone)]
@@ -18,10 +20,10 @@ pub(crate) struct Budget(Arc<Shared>);
 struct Shared {
     limit: usize,
     used: AtomicUsize,
-    /// How many wait for room. Under a lock, so that [`pressed`](Self::pressed) never says what is no longer so.
-    waiting: Mutex<usize>,
-    pressed: watch::Sender<bool>,
-    freed: watch::Sender<()>,
+    /// How many wait for room.
+    waiting: AtomicUsize,
+    pressed: Signal,
+    freed: Signal,
     turn: Arc<Semaphore>,
     /// How many shards are read.
     seats: AtomicUsize,
@@ -32,9 +34,9 @@ impl Budget {
         Self(Arc::new(Shared {
             limit,
             used: AtomicUsize::new(0),
-            waiting: Mutex::new(0),
-            pressed: watch::Sender::new(false),
-            freed: watch::Sender::new(()),
+            waiting: AtomicUsize::new(0),
+            pressed: Signal::default(),
+            freed: Signal::default(),
             turn: Arc::new(Semaphore::new(1)),
             seats: AtomicUsize::new(0),
         }))
@@ -82,38 +84,37 @@ impl Budget {
 
     /// Says that somebody waits for room, for as long as the token lives.
     pub(crate) fn wait(&self) -> Waiting {
-        let mut waiting = self.0.waiting();
-        *waiting += 1;
-        if *waiting == 1 {
-            self.0.pressed.send_replace(true);
+        if self.0.waiting.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.0.pressed.give();
         }
         Waiting { shared: Arc::clone(&self.0) }
     }
 
     /// How many wait for room.
     pub(crate) fn waiting(&self) -> usize {
-        *self.0.waiting()
+        self.0.waiting.load(Ordering::Acquire)
     }
 
-    /// Whether somebody waits for room, and when that changes.
-    pub(crate) fn pressed(&self) -> watch::Receiver<bool> {
-        self.0.pressed.subscribe()
+    /// Whether somebody waits for room.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.waiting() > 0
     }
 
-    /// Changes whenever bytes are given back while somebody waits.
-    pub(crate) fn freed(&self) -> watch::Receiver<()> {
-        self.0.freed.subscribe()
+    /// Says when [`is_pressed`](Self::is_pressed) changes.
+    pub(crate) fn pressed(&self) -> Listener {
+        self.0.pressed.listen()
+    }
+
+    /// Says whenever bytes are given back while somebody waits.
+    pub(crate) fn freed(&self) -> Listener {
+        self.0.freed.listen()
     }
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, usize> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn tell_who_waits(&self) {
-        if *self.waiting() > 0 {
-            self.freed.send_replace(());
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            self.freed.give();
         }
     }
 }
@@ -173,10 +174,8 @@ pub(crate) struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut waiting = self.shared.waiting();
-        *waiting -= 1;
-        if *waiting == 0 {
-            self.shared.pressed.send_replace(false);
+        if self.shared.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.pressed.give();
         }
     }
 }
@@ -243,6 +242,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use proptest::prelude::*;
 
     proptest! {
@@ -276,15 +276,15 @@ mod tests {
         let budget = Budget::new(10);
         let (mut freed, mut pressed) = (budget.freed(), budget.pressed());
         drop(budget.charge(3));
-        assert!(!freed.has_changed().unwrap() && !*pressed.borrow_and_update());
+        assert!(freed.hear().now_or_never().is_none() && !budget.is_pressed());
         let held = budget.charge(11);
         assert!(budget.reserve(1).is_none());
         let waiting = [budget.wait(), budget.wait()];
-        assert!(*pressed.borrow_and_update());
+        assert!(pressed.hear().now_or_never().is_some() && budget.is_pressed());
         drop(held);
-        freed.changed().await.unwrap();
+        freed.hear().await;
         drop(waiting);
-        assert!(!*pressed.borrow_and_update() && budget.reserve(10).is_some());
+        assert!(!budget.is_pressed() && budget.reserve(10).is_some());
     }
 
     #[tokio::test]

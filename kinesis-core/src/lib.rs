@@ -81,6 +81,7 @@ mod record;
 pub mod retry;
 pub mod selector;
 mod shard;
+mod signal;
 pub mod sink;
 pub mod source;
 pub mod stream;

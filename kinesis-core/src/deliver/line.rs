@@ -55,8 +55,9 @@ impl Work {
     fn part(&self, nths: &[usize]) -> Self {
         let mut attempts: Vec<u32> = nths.iter().filter_map(|nth| self.attempts.get(*nth).copied()).collect();
         attempts.resize(nths.len(), 0);
-        let most = attempts.iter().copied().max().unwrap_or_default().max(self.failures);
-        let delivery = self.delivery.subset(nths).without_neighbours().with_attempt(most.saturating_add(2));
+        // The one that was just made counts in both.
+        let made = attempts.iter().copied().max().unwrap_or_default().max(self.failures + 1);
+        let delivery = self.delivery.subset(nths).without_neighbours().with_attempt(made.saturating_add(1));
         Self { delivery, attempts, failures: self.failures, halved: self.halved }
     }
 

@@ -4,8 +4,8 @@
 //! settled, and when the rest has to wait.
 
 mod attempt;
+mod history;
 mod line;
-mod recall;
 mod verdict;
 
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::observe::{Event, Observer};
 use crate::pipeline::OnReject;
 use crate::retry::RetryPolicy;
+use crate::signal::Signal;
 use crate::sink::{Delivery, Rejection, Sink};
 
-pub(crate) use recall::{History, Recall};
+pub(crate) use history::History;
 
 use line::{Lines, Work};
 use verdict::{Failure, Judge, Verdict};
@@ -44,7 +45,8 @@ pub(crate) struct Terms {
     pub(crate) holds: Holds,
     /// One permit an attempt, retries included: a sink never sees more at once than the subscription allows.
     pub(crate) turns: Semaphore,
-    pub(crate) recall: Recall,
+    /// Calls back what waits for another attempt: somebody needs its memory.
+    pub(crate) recall: Signal,
     pub(crate) observer: Arc<dyn Observer>,
     /// Jitter is drawn from this and the record's place, so that a run can be replayed whatever order tasks run in.
     pub(crate) seed: u64,
@@ -85,7 +87,7 @@ pub(crate) async fn deliver(
     history: Option<History>,
     mut report: impl FnMut(Report) + Send,
 ) {
-    let calls = terms.recall.calls();
+    let calls = terms.recall.given();
     let mut rng = None;
     let mut first_tried = history.map(|history| history.first_tried);
     // What has a time to wait for waits from the beginning, and whoever brought it here knows.
@@ -101,7 +103,7 @@ pub(crate) async fn deliver(
         };
         let turn = tokio::select! {
             biased;
-            () = terms.recall.called_since(calls), if waiting => None,
+            () = terms.recall.given_since(calls), if waiting => None,
             turn = ready => Some(turn),
         };
         let Some(turn) = turn else {
@@ -263,7 +265,7 @@ async fn dispose(
                 left = left.subset(&rest);
                 tokio::select! {
                     biased;
-                    () = terms.recall.called_since(calls) => return Disposed::CalledBack(left),
+                    () = terms.recall.given_since(calls) => return Disposed::CalledBack(left),
                     () = sleep(wait) => {}
                 }
             }

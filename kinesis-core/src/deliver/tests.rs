@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::{Error, Result};
 use crate::observe::Silent;
+use crate::signal::Signal;
 use crate::sink::{Outcome, Outcomes};
 use crate::{Record, SequenceNumber, StreamId};
 use async_trait::async_trait;
@@ -59,7 +60,7 @@ fn terms(sink: Arc<dyn Sink>, holds: Holds, on_reject: OnReject) -> Terms {
         on_reject,
         holds,
         turns: Semaphore::new(1),
-        recall: Recall::default(),
+        recall: Signal::default(),
         observer: Arc::new(Silent),
         seed: 7,
     }
@@ -250,7 +251,7 @@ async fn what_waits_is_called_back_with_what_it_has_been_through_and_goes_on_fro
     while sink.calls().len() < 3 {
         sleep(Duration::from_millis(1)).await;
     }
-    terms.recall.call();
+    terms.recall.give();
     task.await.unwrap();
     let returned = returned.lock().unwrap().clone();
     let history = returned[0].1.unwrap();

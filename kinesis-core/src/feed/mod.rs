@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub(crate) use reading::Gap;
@@ -31,6 +31,7 @@ use crate::observe::Observer;
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
 use crate::shard::{Shard, ShardId};
+use crate::signal::Listener;
 use crate::source::StreamSource;
 
 use reading::{Answer, What};
@@ -109,7 +110,7 @@ pub(crate) struct Feed {
     /// When the newest record that is known of had arrived.
     newest: Option<SystemTime>,
     last_failure: Option<ErrorKind>,
-    freed: watch::Receiver<()>,
+    freed: Listener,
     /// Some read finds no room.
     starved: Option<Waiting>,
     queued: Option<Pin<Box<dyn Future<Output = Turn> + Send + Sync>>>,
@@ -326,7 +327,7 @@ impl Feed {
             (None, None) => {
                 // First said, then looked: bytes that come back in between are noticed.
                 if self.starved.is_none() {
-                    self.freed.mark_unchanged();
+                    self.freed.catch_up();
                     self.starved = Some(budget.wait());
                     let budget = budget.clone();
                     self.queued = Some(Box::pin(async move { budget.turn().await }));
@@ -400,7 +401,7 @@ impl Feed {
                     (self.turn, self.queued) = (Some(turn), None);
                     return (News::Room, None);
                 }
-                Ok(()) = self.freed.changed(), if self.starved.is_some() => return (News::Room, None),
+                () = self.freed.hear(), if self.starved.is_some() => return (News::Room, None),
             }
         }
     }

@@ -96,6 +96,10 @@ pub(super) struct Reading {
     /// Whether the reader was opened anew because its position had expired, and has answered nothing since.
     renewed: bool,
     asked_at: Instant,
+    /// Its own last record came alone: what follows is for the next answer.
+    came_alone: bool,
+    /// What the stream's clock showed at the last answer, where known.
+    served_at: Option<SystemTime>,
     rng: fastrand::Rng,
 }
 
@@ -110,6 +114,8 @@ impl Reading {
             failures: 0,
             renewed: false,
             asked_at: Instant::now(),
+            came_alone: false,
+            served_at: None,
             rng: fastrand::Rng::with_seed(seed),
         }
     }
@@ -131,9 +137,11 @@ impl Reading {
     }
 
     async fn answer(&mut self, max: NonZeroUsize) -> Answer {
-        let rested = self.asked_at.elapsed() > REST;
+        let rested = self.asked_at.elapsed();
         self.asked_at = Instant::now();
-        if rested && self.asks_for_its_own() {
+        let now = self.served_at.map(|at| at + rested);
+        // A source that does not refuse goes on at whatever is left, under way as well.
+        if self.asks_for_its_own() && !self.came_alone && (rested > REST || !self.is_retained(now)) {
             self.reader = None;
         }
         let taken = match self.batch(max).await {
@@ -218,6 +226,7 @@ impl Reading {
         let shard = self.config.shard.clone();
         self.config.observer.on(&Event::BatchRead { shard, records: records.len(), bytes, behind_latest });
         let newest = records.last().and_then(|record| record.arrived_at);
+        self.served_at = served_at;
         let stream_time = served_at.or(newest.zip(behind_latest).map(|(at, behind)| at + behind));
         let answered = records.len();
         let gap = self.check(&mut records, end.is_some(), served_at);
@@ -227,12 +236,20 @@ impl Reading {
                 return answer(What::End(end.children));
             }
             let idle = if self.config.source.caps().parks { Duration::ZERO } else { self.config.idle };
-            let again = if answered > 0 { Duration::ZERO } else { again.unwrap_or(idle) };
+            self.came_alone = answered > 0;
+            let again = if self.came_alone { Duration::ZERO } else { again.unwrap_or(idle) };
             let settled = matches!(self.expects, Expects::Anything);
-            let moved = resume.filter(|resume| settled && *resume != self.at.position);
+            // Its own last record says more about what is missing than a place behind it.
+            let moves = settled && !self.asks_for_its_own();
+            let moved = resume.filter(|resume| moves && *resume != self.at.position);
             self.at.position = moved.unwrap_or(self.at.position);
+            if settled && behind_latest.is_some_and(|behind| behind.is_zero()) {
+                // Everything up to now is read.
+                self.at.arrived_at = served_at.or(self.at.arrived_at);
+            }
             return answer(What::Nothing { resume: moved, again });
         }
+        self.came_alone = false;
         for number in records.iter().map(|record| record.sequence_number) {
             if self.last.is_some_and(|last| number <= last) {
                 return Err(out_of_order(self.last, number));
@@ -250,7 +267,7 @@ impl Reading {
         let lost = match (self.expects, self.at.position) {
             (Expects::Anything, _) => return None,
             (Expects::Own(own), _) => {
-                !records.iter().any(|record| record.sequence_number == own) && !self.is_merely_old(served_at)
+                !records.iter().any(|record| record.sequence_number == own) && !self.is_retained(served_at)
             }
             (Expects::Lost, At(number) | After(number)) => {
                 records.first().is_none_or(|first| first.sequence_number > number)
@@ -267,9 +284,10 @@ impl Reading {
         lost.then_some(Gap { from: self.at, to })
     }
 
-    /// Whether its own record is gone of age alone: what arrived behind it must still be there.
-    fn is_merely_old(&self, served_at: Option<SystemTime>) -> bool {
-        let since = served_at.zip(self.at.arrived_at).and_then(|(now, until)| now.duration_since(until).ok());
+    /// Whether everything that arrived after what was read is certainly still there at a time: then nothing is missing,
+    /// even where its own record is gone of age.
+    fn is_retained(&self, now: Option<SystemTime>) -> bool {
+        let since = now.zip(self.at.arrived_at).and_then(|(now, until)| now.duration_since(until).ok());
         since.zip(self.config.source.caps().retains).is_some_and(|(since, retains)| since < retains)
     }
 

@@ -35,7 +35,7 @@ impl Lane {
             let history = self.histories.remove(&offset);
             self.absent.insert(offset, self.order_of(hash, offset), history);
         }
-        self.parts.terms.recall.call();
+        self.parts.terms.recall.give();
     }
 
     /// Takes less at a time from now on.

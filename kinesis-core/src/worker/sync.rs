@@ -11,7 +11,7 @@ use super::keeper::{Keeper, Order};
 use super::runner::Runner;
 use super::shards::Held;
 use super::{Attached, Ended, Worker};
-use crate::deliver::{Recall, Terms};
+use crate::deliver::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Feed, FeedConfig, Start, front, lowest};
 use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, shape};
@@ -19,6 +19,7 @@ use crate::lease::{HeldLease, Lease};
 use crate::observe::Event;
 use crate::pipeline::Subscription;
 use crate::shard::{Shard, ShardId, StartPosition};
+use crate::signal::Signal;
 use crate::sink::{Origin, SubscriptionName};
 
 impl Worker {
@@ -176,7 +177,7 @@ impl Worker {
             on_reject: subscription.on_reject.clone(),
             holds,
             turns: Semaphore::new(slots * width),
-            recall: Recall::default(),
+            recall: Signal::default(),
             observer: Arc::clone(&self.config.observer),
             seed: seed(self.config.seed, shard, &subscription.name),
         }

@@ -178,9 +178,8 @@ impl Runner {
             }
             self.look_at_lanes(round)?;
             self.part(round);
-            // The watch is let go first: minding it may change it, and that would wait for ourselves.
-            let under_pressure = *pressed.borrow_and_update();
-            self.mind_pressure(round, under_pressure);
+            pressed.catch_up();
+            self.mind_pressure(round, self.budget.is_pressed());
             if let Some(exit) = self.exit(round) {
                 return Ok(exit);
             }
@@ -203,8 +202,8 @@ impl Runner {
                 Some(command) = self.commands.recv() => self.obey(command, round),
                 _ = self.reports.recv_many(&mut reports, REPORTS) => self.take_reports(&mut reports, round),
                 news = self.feed.next() => self.take_news(news, round),
-                Ok(()) = pressed.changed() => {}
-                Ok(()) = freed.changed(), if round.pressure.is_starved() => {
+                () = pressed.hear() => {}
+                () = freed.hear(), if round.pressure.is_starved() => {
                     round.touched.extend(round.pressure.starved());
                 }
                 () = wait_until(wake) => self.on_time(round),
