@@ -149,12 +149,15 @@ impl Lineage {
 
     /// Whether a subscription of this standing is done with `shard`.
     ///
-    /// Where the row is missing, it is done when it has a cursor in a descendant, where it could not have come
-    /// otherwise; and when the shard is beyond retention, where there is nothing left to read.
+    /// Where it has no cursor, it is done when the shard is beyond retention: there is nothing left to read.
+    /// Where the row is missing, it is also done when it has a cursor in a descendant, where it could not have come
+    /// otherwise.
     pub fn is_finished(&self, shard: &ShardId, standing: impl Fn(&ShardId) -> Standing) -> bool {
         match standing(shard) {
             Standing::Finished => true,
-            Standing::Unread | Standing::Reading => false,
+            Standing::Unread => self.is_beyond_retention(shard),
+            // What it has not read is gone, which has to be told to it first.
+            Standing::Reading => false,
             Standing::Missing => {
                 let read = |shard: &&ShardId| matches!(standing(shard), Standing::Reading | Standing::Finished);
                 self.is_beyond_retention(shard) || self.descendants(shard).iter().any(read)

@@ -67,6 +67,8 @@ enum Expects {
     Own(SequenceNumber),
     /// Its place was refused as trimmed, and it was opened at the horizon instead.
     Lost,
+    /// It was opened at the horizon though its place is still there: what it has had comes first, in one answer or several.
+    Had,
 }
 
 /// Where answers go; says so when the reader panics, since nobody would wait for it otherwise.
@@ -146,6 +148,7 @@ impl Reading {
         }
         let taken = match self.batch(max).await {
             Ok(batch) => self.take(batch),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.missing(error).await,
             Err(error) => Err(error),
         };
         taken.unwrap_or_else(|error| {
@@ -156,6 +159,9 @@ impl Reading {
 
     async fn batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
         loop {
+            // Its own record comes on top of what is asked for.
+            let own = usize::from(matches!(self.expects, Expects::Own(_)));
+            let max = max.saturating_add(own);
             let read = match &mut self.reader {
                 Some(reader) => reader.next_batch(max).await.map(Some),
                 None => self.open().await.map(|()| None),
@@ -176,7 +182,7 @@ impl Reading {
         if opened && !std::mem::replace(&mut self.renewed, true) {
             return Ok(());
         }
-        if matches!(self.expects, Expects::Lost) {
+        if matches!(self.expects, Expects::Lost | Expects::Had) {
             // The horizon cannot be trimmed: a source that says so is asked again later.
             return Err(Error::transient(error.message().to_owned()).because(error));
         }
@@ -195,7 +201,10 @@ impl Reading {
 
     async fn open(&mut self) -> Result<()> {
         let from = match (self.expects, self.at.position) {
-            (Expects::Lost, _) => StartPosition::TrimHorizon,
+            (Expects::Lost | Expects::Had, _) => {
+                self.expects = Expects::Lost;
+                StartPosition::TrimHorizon
+            }
             (_, StartPosition::After(number)) if self.asks_for_its_own() => {
                 self.expects = Expects::Own(number);
                 StartPosition::At(number)
@@ -207,12 +216,24 @@ impl Reading {
         Ok(())
     }
 
+    /// A shard that the source does not find has ended for whoever still reads it, if the stream retains it no longer.
+    async fn missing(&mut self, error: Error) -> Result<Answer> {
+        let listing = self.config.source.list_shards().await?;
+        if listing.iter().any(|shard| shard.id == self.config.shard) {
+            return Err(error);
+        }
+        let begun = matches!(self.at.position, StartPosition::At(_) | StartPosition::After(_));
+        let gap = begun.then_some(Gap { from: self.at, to: None });
+        Ok(Answer { gap, what: What::End(Vec::new()), stream_time: None, behind: None })
+    }
+
     fn failed(&mut self, error: Error) -> What {
         let (kind, shard) = (error.kind(), self.config.shard.clone());
         if !kind.is_retryable() {
             return What::Failed(error.on_shard(&shard));
         }
         self.failures += 1;
+        self.came_alone = false;
         let wait = self.config.retry.wait(self.failures, &mut self.rng).max(error.retry_after().unwrap_or_default());
         tracing::debug!(%shard, %kind, ?wait, error = error.chain(), "a read failed");
         self.config.observer.on(&Event::ReadFailed { shard, kind, retry_in: wait });
@@ -266,6 +287,7 @@ impl Reading {
         use StartPosition::{After, At};
         let lost = match (self.expects, self.at.position) {
             (Expects::Anything, _) => return None,
+            (Expects::Had, _) => false,
             (Expects::Own(own), _) => {
                 !records.iter().any(|record| record.sequence_number == own) && !self.is_retained(served_at)
             }
@@ -279,7 +301,8 @@ impl Reading {
         if lost && records.is_empty() && !ended {
             return None;
         }
-        self.expects = Expects::Anything;
+        let comes_to_it = !lost && records.is_empty() && matches!(self.expects, Expects::Lost | Expects::Had);
+        self.expects = if comes_to_it { Expects::Had } else { Expects::Anything };
         let to = records.first().map(|record| (record.sequence_number, record.arrived_at));
         lost.then_some(Gap { from: self.at, to })
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
@@ -125,6 +125,8 @@ impl Worker {
     /// Works until `shutdown` is ready, the stream has ended, or the source or the store fails for good; then drains.
     pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Done {
         let mut shutdown = pin!(shutdown);
+        // Kept over the rounds: whoever asks something often must not put it off.
+        let mut recheck_at = Instant::now();
         loop {
             if self.stale {
                 let synced = tokio::select! {
@@ -135,11 +137,12 @@ impl Worker {
                 if let Err(error) = synced {
                     self.fail(error);
                 }
+                recheck_at = Instant::now() + self.config.failover / 3;
             }
             if self.done.failure.is_some() || self.is_finished() {
                 break;
             }
-            let recheck = self.shards.waits_for_lease().then_some(self.config.failover / 3);
+            let rechecks = self.shards.waits_for_lease();
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -152,7 +155,7 @@ impl Worker {
                     }
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended),
-                () = sleep(recheck.unwrap_or_default()), if recheck.is_some() => self.stale = true,
+                () = sleep_until(recheck_at), if rechecks => self.stale = true,
             }
         }
         self.drain().await;

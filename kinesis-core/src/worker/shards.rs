@@ -121,12 +121,19 @@ impl Shards {
         let reads = |shard: &ShardId, name: &SubscriptionName| {
             self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
         };
+        // Who was in the middle of a shard when the stream let it go has to be told: it is taken once more.
+        let was_reading =
+            |shard: &ShardId, name: &SubscriptionName| matches!(self.place(shard, name, None), Some(Place::Reading(_)));
+        let gone =
+            self.rows.iter().filter(|(shard, _)| !self.lineage.contains(shard) && !self.held.contains_key(*shard));
+        let gone = gone.filter(|(shard, _)| subscriptions.iter().any(|name| was_reading(shard, name)));
         let wanted: Vec<Shard> = self
             .lineage
             .shards()
             .filter(|shard| !self.held.contains_key(*shard))
             .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
             .filter_map(|shard| self.known.get(shard).cloned())
+            .chain(gone.map(|(shard, row)| Shard::new(shard.clone()).with_parents(row.parents.iter().cloned())))
             .collect();
         // A lease that nobody here wants any more is not waited for.
         self.watched.retain(|shard, _| wanted.iter().any(|wanted| wanted.id == *shard));

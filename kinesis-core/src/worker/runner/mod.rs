@@ -191,6 +191,23 @@ impl Runner {
                     round.touched.extend(self.feed.waiting());
                 }
             }
+            // DEBUG
+            {
+                use std::cell::Cell;
+                thread_local!(static SPIN: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) });
+                let now = Instant::now();
+                let (at, n) = SPIN.get();
+                let n = if at == Some(now) { n + 1 } else { 0 };
+                SPIN.set((Some(now), n));
+                if n > 100_000 {
+                    eprintln!("SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}", self.shard, round.touched, round.due, round.plan_at, round.pressure.look_at(), round.commit_at, now, round.phase);
+                    for (id, lane) in &self.lanes {
+                        eprintln!("  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}", lane.subscription().name, lane.state(), lane.spot(), lane.next(), lane.unsettled(), lane.is_starved(), lane.wants(&self.feed), lane.is_paused());
+                    }
+                    eprintln!("{:?}", self.feed);
+                    if n > 100_010 { std::process::abort(); }
+                }
+            }
             if !round.touched.is_empty() {
                 continue;
             }

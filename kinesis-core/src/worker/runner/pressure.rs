@@ -63,6 +63,8 @@ impl Runner {
             round.touched.extend(&round.pressure.starved);
         }
         if round.phase != Phase::Running || !self.feed.replayable() {
+            // A time that has passed and is looked at by nobody would let the runner turn in circles.
+            round.pressure.look_at = None;
             return;
         }
         if pressed {

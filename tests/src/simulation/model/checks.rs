@@ -147,6 +147,9 @@ impl State {
         if record.is_some_and(|record| generation > record.generation_on(shard)) {
             return self.violate("a cursor has a generation that exists", format!("{name} on {shard}: {cursor:?}"));
         }
+        if matches!(position, CursorPosition::Next(StartPosition::After(_))) {
+            self.subscriptions[of].placed.insert(shard.clone());
+        }
         let below = match position {
             CursorPosition::Next(StartPosition::At(number)) => Some(number),
             CursorPosition::Next(StartPosition::After(number)) => Some(number.plus(1)),

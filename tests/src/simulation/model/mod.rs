@@ -79,8 +79,10 @@ struct Subscriber {
     silent_since: Option<Instant>,
     /// Whether it was told of a gap.
     gapped: bool,
-    /// The first record that it was given of each shard.
+    /// The first record that it was given of each shard, as far as a worker can know of it.
     met: BTreeMap<ShardId, usize>,
+    /// Shards in which the store has its last settled record.
+    placed: BTreeSet<ShardId>,
     fates: Vec<Fate>,
     /// For every shard and key, how many of its first records are settled or not wanted.
     fronts: BTreeMap<Row, usize>,
@@ -115,6 +117,7 @@ impl Model {
             silent_since: None,
             gapped: false,
             met: BTreeMap::new(),
+            placed: BTreeSet::new(),
             fates: Vec::new(),
             fronts: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -213,6 +216,7 @@ impl State {
         for subscriber in &mut self.subscriptions {
             subscriber.change = Change::Done;
             subscriber.silent_since = subscriber.paused.then_some(self.born);
+            subscriber.met.retain(|shard, _| subscriber.placed.contains(shard));
         }
     }
 

@@ -146,6 +146,7 @@ impl State {
         subscriber.gapped &= attached;
         for shard in &shards {
             subscriber.met.remove(shard);
+            subscriber.placed.remove(shard);
         }
     }
 

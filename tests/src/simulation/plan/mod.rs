@@ -116,7 +116,8 @@ impl Plan {
             largest_burst: rng.usize(1..=40),
             reshard: odds(rng, 0.4),
             trim: if rng.u8(..3) == 0 { rng.f64() * 0.3 } else { 0.0 },
-            trims_silently: rng.bool(),
+            // What is put and trimmed while a reader waits for it, only the source itself can tell.
+            trims_silently: rng.bool() && !parks,
             limits: (rng.u8(..4) == 0).then(|| Limits::draw(rng)),
             budget,
             meddle: rng.bool().then(|| millis(rng, 200..=10_000)),
