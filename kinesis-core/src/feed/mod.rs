@@ -91,7 +91,7 @@ struct Waiter {
 pub(crate) struct Planned {
     /// When to plan again, even if nothing happens.
     pub(crate) wake: Option<Instant>,
-    /// A reader was opened for those who wait.
+    /// A reader was opened for those who wait, perhaps in place of one that others read from.
     pub(crate) opened: bool,
 }
 

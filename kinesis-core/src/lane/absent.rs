@@ -49,6 +49,11 @@ impl Absent {
         self.keys.contains_key(&key)
     }
 
+    /// Whether something of this key is away that comes before a record. What comes after it, it need not wait for.
+    pub(super) fn holds_before(&self, key: u64, offset: u64) -> bool {
+        self.keys.get(&key).and_then(BTreeSet::first).is_some_and(|first| *first < offset)
+    }
+
     /// Whether the record is away and may come back now: it is the first of its key, and the time of its next attempt has
     /// come.
     pub(super) fn may_return(&self, offset: u64, now: Instant) -> bool {
@@ -116,6 +121,8 @@ mod tests {
         assert_eq!((absent.take(7), absent.holds(2)), (None, false));
         assert_eq!((absent.next_due(now), absent.may_have(now), absent.may_have(later)), (Some(later), false, true));
         assert_eq!(absent.first_to_return(0, now), None, "the second of a key waits for the first");
+        // The first of a key that had come back was sent away again, because others of it were away, without end.
+        assert_eq!((absent.holds_before(1, 5), absent.holds_before(1, 6), absent.holds_before(2, 9)), (false, true, false));
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
         assert_eq!(

@@ -139,13 +139,13 @@ impl Sink for TemperedSink {
     async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
         let (nths, epoch) = {
             let mut state = self.model.state();
-            (state.begin(self.of, delivery), state.epoch(self.of))
+            (state.begin(self.of, delivery), state.epoch(self.of, delivery.shard()))
         };
         let call = Call { sink: self, delivery, nths };
         let nths = &call.nths;
         let (takes, mood) = self.mood();
         sleep(takes).await;
-        let failed = |how| self.model.state().failed(self.of, epoch, nths, how);
+        let failed = |how| self.model.state().failed(self.of, (delivery.shard(), epoch), nths, how);
         let outcomes = match mood {
             Mood::Fail => {
                 failed("an error");
@@ -174,7 +174,7 @@ impl Sink for TemperedSink {
             Mood::Partial(taking) => self.outcomes(delivery, nths, taking),
             Mood::Take => self.outcomes(delivery, nths, 1.0),
         };
-        self.model.state().answered(self.of, epoch, nths, &outcomes);
+        self.model.state().answered(self.of, (delivery.shard(), epoch), nths, &outcomes);
         Ok(outcomes)
     }
 }

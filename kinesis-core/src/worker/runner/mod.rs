@@ -189,6 +189,9 @@ impl Runner {
                 round.plan_at = planned.wake;
                 if planned.opened {
                     round.touched.extend(self.feed.waiting());
+                    // Whoever read from a reader that had to make place waits for one again.
+                    let homeless = |lane: &Lane| lane.spot().is_some_and(|spot| self.feed.ring(spot.track).is_none());
+                    round.touched.extend(self.lanes.iter().filter(|(_, lane)| homeless(lane)).map(|(id, _)| *id));
                 }
             }
             // DEBUG
@@ -200,12 +203,35 @@ impl Runner {
                 let n = if at == Some(now) { n + 1 } else { 0 };
                 SPIN.set((Some(now), n));
                 if n > 100_000 {
-                    eprintln!("SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}", self.shard, round.touched, round.due, round.plan_at, round.pressure.look_at(), round.commit_at, now, round.phase);
+                    eprintln!("{} {} budget used {} limit {} waiting {} starved {:?}", DBG.get(), LAST.get(), self.budget.used(), self.budget.limit(), self.budget.waiting(), round.pressure.starved());
+                    eprintln!(
+                        "SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}",
+                        self.shard,
+                        round.touched,
+                        round.due,
+                        round.plan_at,
+                        round.pressure.look_at(),
+                        round.commit_at,
+                        now,
+                        round.phase
+                    );
                     for (id, lane) in &self.lanes {
-                        eprintln!("  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}", lane.subscription().name, lane.state(), lane.spot(), lane.next(), lane.unsettled(), lane.is_starved(), lane.wants(&self.feed), lane.is_paused());
+                        eprintln!(
+                            "  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}",
+                            lane.subscription().name,
+                            lane.state(),
+                            lane.spot(),
+                            lane.next(),
+                            lane.unsettled(),
+                            lane.is_starved(),
+                            lane.wants(&self.feed),
+                            lane.is_paused()
+                        );
                     }
                     eprintln!("{:?}", self.feed);
-                    if n > 100_010 { std::process::abort(); }
+                    if n > 100_010 {
+                        std::process::abort();
+                    }
                 }
             }
             if !round.touched.is_empty() {
@@ -218,9 +244,10 @@ impl Runner {
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command, round),
                 _ = self.reports.recv_many(&mut reports, REPORTS) => self.take_reports(&mut reports, round),
-                news = self.feed.next() => self.take_news(news, round),
-                () = pressed.hear() => {}
+                news = self.feed.next() => { DBG.set("news"); LAST.set(match &news.0 { News::Pages(..) => "pages", News::Nothing{..} => "nothing", News::Room => "room", News::End(_) => "end", News::Failed(_) => "failed" }); self.take_news(news, round) },
+                () = pressed.hear() => {DBG.set("pressed");}
                 () = freed.hear(), if round.pressure.is_starved() => {
+                    DBG.set("freed");
                     round.touched.extend(round.pressure.starved());
                 }
                 () = wait_until(wake) => self.on_time(round),
@@ -361,6 +388,8 @@ impl Runner {
     }
 }
 
+thread_local!(static DBG: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
+thread_local!(static LAST: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
 async fn wait_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,

@@ -71,8 +71,8 @@ struct Subscriber {
     /// What it is to have; unknown before it is attached.
     wish: Option<Wish>,
     record: Option<SubscriptionRecord>,
-    /// Counts its seeks.
-    epoch: u32,
+    /// Counts how often it began anew on each shard.
+    epochs: BTreeMap<ShardId, u32>,
     change: Change,
     paused: bool,
     /// Since when it is certain that nothing new is given to it.
@@ -111,7 +111,7 @@ impl Model {
             plan: plan.clone(),
             wish: None,
             record: None,
-            epoch: 0,
+            epochs: BTreeMap::new(),
             change: Change::Done,
             paused: false,
             silent_since: None,
@@ -290,19 +290,19 @@ impl State {
         }
     }
 
-    /// How often a subscription was sought.
-    pub(super) fn epoch(&self, of: usize) -> u32 {
-        self.subscriptions[of].epoch
+    /// How often a subscription began anew on a shard.
+    pub(super) fn epoch(&self, of: usize, shard: &ShardId) -> u32 {
+        self.subscriptions[of].epochs.get(shard).copied().unwrap_or_default()
     }
 
     /// The sink answers, one outcome a record. What is behind a record that is held by order is not charged.
-    pub(super) fn answered(&mut self, of: usize, epoch: u32, nths: &[usize], outcomes: &Outcomes) {
+    pub(super) fn answered(&mut self, of: usize, (shard, epoch): (&ShardId, u32), nths: &[usize], outcomes: &Outcomes) {
         let SubscriptionPlan { ordering, retry, name, .. } = self.subscriptions[of].plan.clone();
         self.journal.line(format_args!("{name} -> {nths:?} {}", brief(outcomes)));
         let taken = nths.iter().zip(outcomes.iter()).filter(|(_, outcome)| **outcome == Outcome::Delivered);
         let taken: Vec<usize> = taken.map(|(nth, _)| *nth).collect();
         self.taken(of, &taken);
-        if epoch != self.epoch(of) {
+        if epoch != self.epoch(of, shard) {
             return;
         }
         let mut held: BTreeSet<&str> = BTreeSet::new();
@@ -325,10 +325,10 @@ impl State {
     }
 
     /// The call failed as a whole.
-    pub(super) fn failed(&mut self, of: usize, epoch: u32, nths: &[usize], how: &str) {
+    pub(super) fn failed(&mut self, of: usize, (shard, epoch): (&ShardId, u32), nths: &[usize], how: &str) {
         let SubscriptionPlan { retry, name, .. } = self.subscriptions[of].plan.clone();
         self.journal.line(format_args!("{name} -> {nths:?} {how}"));
-        if epoch != self.epoch(of) {
+        if epoch != self.epoch(of, shard) {
             return;
         }
         for nth in nths {

@@ -136,7 +136,6 @@ impl State {
         let subscriber = &mut self.subscriptions[of];
         subscriber.record = Some(record.clone());
         subscriber.wish = wish;
-        subscriber.epoch += 1;
         subscriber.change = Change::Open;
         subscriber.fronts.clear();
         let puts = self.puts.iter().map(|put| shards.contains(&put.shard));
@@ -145,6 +144,7 @@ impl State {
         }
         subscriber.gapped &= attached;
         for shard in &shards {
+            *subscriber.epochs.entry(shard.clone()).or_default() += 1;
             subscriber.met.remove(shard);
             subscriber.placed.remove(shard);
         }

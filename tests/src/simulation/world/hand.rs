@@ -22,6 +22,10 @@ enum Act {
     Forget,
 }
 
+/// How often the last worker is looked at, and after how many looks it is late enough to say how it stands.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+const LATE: u64 = 600;
+
 impl World<'_> {
     /// Changes things while `run` goes on.
     pub(super) async fn meddled_with<T>(
@@ -34,6 +38,7 @@ impl World<'_> {
         let mut attached: Vec<bool> = (0..self.plan.subscriptions.len()).map(knows).collect();
         let Some(pause) = self.plan.meddle else { return run.await };
         tokio::select! {
+            biased;
             ended = &mut run => ended,
             never = self.meddle(pause, handle, &mut attached) => match never {},
         }
@@ -42,7 +47,7 @@ impl World<'_> {
     async fn meddle(&mut self, pause: Duration, handle: &Handle, attached: &mut [bool]) -> Infallible {
         loop {
             sleep(pause.mul_f64(self.rng.f64() * 2.0)).await;
-            self.look_at_status(handle).await;
+            self.look_at_status(handle, false).await;
             let of = self.rng.usize(0..attached.len());
             let act = self.draw();
             let answer = self.act(of, &act, handle, attached[of]).await;
@@ -152,8 +157,11 @@ impl World<'_> {
         }
     }
 
-    async fn look_at_status(&self, handle: &Handle) {
+    async fn look_at_status(&self, handle: &Handle, tell: bool) {
         if let Ok(status) = handle.status().await {
+            if tell {
+                self.model.line(format_args!("{status:?}"));
+            }
             self.model.state().check_status(&status);
         }
     }
@@ -171,14 +179,15 @@ impl World<'_> {
                     }
                 }
             }
-            loop {
-                self.look_at_status(handle).await;
-                sleep(Duration::from_secs(3)).await;
+            for nth in 0.. {
+                self.look_at_status(handle, nth == LATE).await;
+                sleep(LOOK_EVERY).await;
             }
         };
         tokio::select! {
+            biased;
             ended = &mut run => ended,
-            () = watch => unreachable!("it watches for ever"),
+            () = watch => unreachable!("it watches for longer than a story lasts"),
         }
     }
 }
