@@ -208,10 +208,12 @@ impl Feed {
         self.last_failure
     }
 
-    /// A lane at the tip of a track asks for more.
-    pub(crate) fn want(&mut self, track: TrackId) {
+    /// A lane at the tip of a track asks for more. One that is hungry holds nothing, and so can take a record even where
+    /// there is no room: for it alone a read is made then.
+    pub(crate) fn want(&mut self, track: TrackId, hungry: bool) {
         if let Some(track) = self.track(track) {
             track.wanted = true;
+            track.hungry |= hungry;
         }
     }
 
@@ -264,9 +266,10 @@ impl Feed {
             self.open_for_waiters(now, &mut planned);
         }
         let parks = self.config.source.caps().parks;
-        while let Some(index) = self.next_to_read(now, parks, &mut planned) {
+        let mut without_room = Vec::new();
+        while let Some(index) = self.next_to_read(now, parks, &without_room, &mut planned) {
             if !self.ask(index, now) {
-                return planned;
+                without_room.push(index);
             }
         }
         if !self.tracks.iter().any(|track| track.is_eager(replayable)) {
@@ -276,12 +279,19 @@ impl Feed {
     }
 
     /// Which track reads now.
-    fn next_to_read(&mut self, now: Instant, parks: bool, planned: &mut Planned) -> Option<usize> {
+    fn next_to_read(
+        &mut self,
+        now: Instant,
+        parks: bool,
+        without_room: &[usize],
+        planned: &mut Planned,
+    ) -> Option<usize> {
         let replayable = self.replayable();
         let mut wake_at = |at: Instant| planned.wake = Some(planned.wake.map_or(at, |wake| wake.min(at)));
         let mut ready = Vec::new();
         for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_eager(replayable)) {
             match track.not_before.filter(|_| !track.is_due(now)) {
+                None if without_room.contains(&index) => {}
                 None => ready.push(index),
                 Some(at) => wake_at(at),
             }
@@ -321,22 +331,24 @@ impl Feed {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
         }
-        let allowed = match (budget.reserve(expected), self.turn.take()) {
+        let allowed = match (budget.reserve(expected), self.turn.take_if(|_| track.hungry)) {
             (Some(reserved), _) => Allowed::Room { _reserved: reserved },
             (None, Some(turn)) => Allowed::Turn(turn),
             (None, None) => {
+                if track.hungry && self.queued.is_none() {
+                    let budget = budget.clone();
+                    self.queued = Some(Box::pin(async move { budget.turn().await }));
+                }
                 // First said, then looked: bytes that come back in between are noticed.
                 if self.starved.is_none() {
                     self.freed.catch_up();
                     self.starved = Some(budget.wait());
-                    let budget = budget.clone();
-                    self.queued = Some(Box::pin(async move { budget.turn().await }));
                     return self.ask(index, now);
                 }
                 return false;
             }
         };
-        (self.starved, self.queued) = (None, None);
+        (self.starved, self.queued, self.turn) = (None, None, None);
         track.ask(max, allowed, now, replayable);
         true
     }
@@ -433,7 +445,7 @@ impl Feed {
                     .iter()
                     .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
                 track.learn(records, bytes, at_tip);
-                track.wanted = false;
+                (track.wanted, track.hungry) = (false, false);
                 let from = track.ring.tip();
                 pages.into_iter().for_each(|page| track.ring.push(page));
                 let newest = track.ring.at_tip().arrived_at;
@@ -452,7 +464,7 @@ impl Feed {
                 News::Nothing { moved: resume.is_some() }
             }
             What::End(children) => {
-                track.wanted = false;
+                (track.wanted, track.hungry) = (false, false);
                 track.ring.set_end(children);
                 News::End(id)
             }

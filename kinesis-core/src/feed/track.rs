@@ -44,6 +44,8 @@ pub(super) struct Track {
     pub(super) ring: Ring,
     /// Some lane at the tip asked for more.
     pub(super) wanted: bool,
+    /// One of them holds nothing.
+    pub(super) hungry: bool,
     /// Since when a request is under way.
     pub(super) asked: Option<Instant>,
     pub(super) allowed: Option<Allowed>,
@@ -79,6 +81,7 @@ impl Track {
             id,
             ring: Ring::new(config.ring, from),
             wanted: false,
+            hungry: false,
             asked: None,
             allowed: None,
             not_before: None,

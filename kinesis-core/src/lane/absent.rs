@@ -122,7 +122,10 @@ mod tests {
         assert_eq!((absent.next_due(now), absent.may_have(now), absent.may_have(later)), (Some(later), false, true));
         assert_eq!(absent.first_to_return(0, now), None, "the second of a key waits for the first");
         // The first of a key that had come back was sent away again, because others of it were away, without end.
-        assert_eq!((absent.holds_before(1, 5), absent.holds_before(1, 6), absent.holds_before(2, 9)), (false, true, false));
+        assert_eq!(
+            (absent.holds_before(1, 5), absent.holds_before(1, 6), absent.holds_before(2, 9)),
+            (false, true, false)
+        );
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
         assert_eq!(

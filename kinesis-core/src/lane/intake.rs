@@ -48,7 +48,7 @@ impl Lane {
     }
 
     /// Whether it holds no payload at all: then it may take a record whatever the budget says.
-    pub(super) fn holds_nothing(&self) -> bool {
+    pub(crate) fn holds_nothing(&self) -> bool {
         self.demand.held() == 0 && self.demand.held_bytes() == 0
     }
 

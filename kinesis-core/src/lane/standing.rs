@@ -138,11 +138,6 @@ impl Lane {
         self.demand.held_bytes() > floor && self.progressed_at <= since
     }
 
-    /// Whether it holds any payload.
-    pub(crate) fn holds_something(&self) -> bool {
-        !self.holds_nothing()
-    }
-
     /// The generation of the subscription it works for.
     pub(crate) fn generation(&self) -> u64 {
         self.parts.generation

@@ -43,7 +43,7 @@ impl Runner {
             let _ = self.notices.send(Notice::Finished(shard, subscription, lane.generation()));
         }
         match lane.wants(&self.feed) {
-            Wants::More(track) => self.feed.want(track),
+            Wants::More(track) => self.feed.want(track, lane.holds_nothing()),
             Wants::Reader => self.feed.wait(id, lane.next(), now),
             Wants::Nothing => {}
         }
@@ -68,7 +68,9 @@ impl Runner {
             if dbg > 100_000 {
                 let lane = &self.lanes[&id];
                 eprintln!("WORK {dbg} {:?}", lane);
-                if dbg > 100_004 { std::process::abort(); }
+                if dbg > 100_004 {
+                    std::process::abort();
+                }
             }
             let Some(lane) = self.lanes.get_mut(&id) else { return };
             let before = (lane.spot(), lane.unsettled());
@@ -99,7 +101,7 @@ impl Runner {
             return;
         }
         // They ask for more without being looked at.
-        self.feed.want(track);
+        self.feed.want(track, true);
         let mut offset = from;
         while let Some((first, page)) = self.feed.front().page_at(offset) {
             for id in page.channels().filter_map(|channel| round.interest.get(channel)).flatten() {

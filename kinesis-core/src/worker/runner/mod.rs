@@ -203,7 +203,15 @@ impl Runner {
                 let n = if at == Some(now) { n + 1 } else { 0 };
                 SPIN.set((Some(now), n));
                 if n > 100_000 {
-                    eprintln!("{} {} budget used {} limit {} waiting {} starved {:?}", DBG.get(), LAST.get(), self.budget.used(), self.budget.limit(), self.budget.waiting(), round.pressure.starved());
+                    eprintln!(
+                        "{} {} budget used {} limit {} waiting {} starved {:?}",
+                        DBG.get(),
+                        LAST.get(),
+                        self.budget.used(),
+                        self.budget.limit(),
+                        self.budget.waiting(),
+                        round.pressure.starved()
+                    );
                     eprintln!(
                         "SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}",
                         self.shard,

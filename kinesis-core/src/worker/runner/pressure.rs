@@ -85,7 +85,7 @@ impl Runner {
                 round.touched.insert(id);
             }
         }
-        let holds = self.lanes.values().any(Lane::holds_something);
+        let holds = !self.lanes.values().all(Lane::holds_nothing);
         if pressed && holds || !round.pressure.narrowed.is_empty() {
             round.pressure.look_at = Some(now + PATIENCE);
         }
