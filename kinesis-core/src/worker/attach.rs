@@ -112,12 +112,10 @@ impl Place {
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
             };
         }
-        // A shard born after the attach is read from its beginning: its records were put after the attach, too.
-        if !record.shards.contains(shard) {
-            return Self::Unread(Start::new(StartPosition::TrimHorizon, None));
-        }
         match record.pins.get(shard) {
             Some(pin) => Self::Unread(Start::new(*pin, None)),
+            // A shard born after the attach is read from its beginning: its records were put after the attach, too.
+            None if !record.shards.contains(shard) => Self::Unread(Start::new(StartPosition::TrimHorizon, None)),
             None if record.start == StartPosition::Latest && closed => Self::Finished,
             None => Self::Unread(Start::new(record.start, None)),
         }
@@ -157,6 +155,11 @@ mod tests {
         let place = Place::of(&record, &ShardId::from("1"), false, None);
         assert_eq!(place, Place::Unread(Start::new(StartPosition::TrimHorizon, None)));
         assert_eq!(Place::of(&record, &ShardId::from("0"), true, None), Place::Finished, "closed before the attach");
+        // Sought by itself later, it was still read from its beginning.
+        let after = StartPosition::After(SequenceNumber::from(7));
+        let sought = SubscriptionRecord { pins: [(ShardId::from("1"), after)].into(), ..record };
+        let place = Place::of(&sought, &ShardId::from("1"), false, None);
+        assert_eq!(place, Place::Unread(Start::new(after, None)));
     }
 
     /// One empty answer that told no place left the tip unpinned: what was put until the shard was read was lost, and on a

@@ -28,8 +28,10 @@ pub(super) struct Shards {
     finished: BTreeSet<(ShardId, SubscriptionName)>,
     /// Counters of rows that others hold, and since when they stand still on our clock.
     watched: BTreeMap<ShardId, (u64, Instant)>,
-    /// Whether a listing is wanted: at the start, and when a shard has ended.
+    /// Whether no listing is wanted: it is at the start, when a shard has ended, and when a row is of an unknown shard.
     listed: bool,
+    /// Shards with a row that the stream does not retain any more.
+    gone: BTreeSet<ShardId>,
 }
 
 /// A shard at work, by two tasks: its runner and its keeper.
@@ -52,6 +54,7 @@ impl Shards {
         self.lineage.observe_listing(listing);
         listing.iter().for_each(|shard| self.know(shard));
         self.listed = true;
+        self.gone = self.rows.keys().filter(|shard| !self.lineage.contains(shard)).cloned().collect();
     }
 
     fn know(&mut self, shard: &Shard) {
@@ -83,6 +86,7 @@ impl Shards {
 
     pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = Lease>) {
         self.rows = rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect();
+        self.listed &= self.rows.keys().all(|shard| self.lineage.contains(shard) || self.gone.contains(shard));
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Lease> {
@@ -111,9 +115,19 @@ impl Shards {
         }
     }
 
-    /// Whether a subscription is done with all parents of a shard.
+    /// Whether a subscription is done with all parents of a shard. What it was reading when the stream let it go comes
+    /// first: what became of its ancestors and descendants nobody can say any more.
     pub(super) fn may_start(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
-        self.lineage.may_start(shard, |parent| self.standing(parent, subscription))
+        let loses = |gone: &ShardId| gone != shard && self.was_reading(gone, subscription);
+        self.gone.contains(shard) || {
+            let after_parents = self.lineage.may_start(shard, |parent| self.standing(parent, subscription));
+            after_parents && !self.gone.iter().any(loses)
+        }
+    }
+
+    /// Whether a subscription is in the middle of a shard.
+    fn was_reading(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
+        matches!(self.place(shard, subscription, None), Some(Place::Reading(_)))
     }
 
     /// Shards that this worker could take: known, not held, and some of `subscriptions` may read them.
@@ -122,18 +136,16 @@ impl Shards {
             self.place(shard, name, None).is_some_and(|place| place != Place::Finished) && self.may_start(shard, name)
         };
         // Who was in the middle of a shard when the stream let it go has to be told: it is taken once more.
-        let was_reading =
-            |shard: &ShardId, name: &SubscriptionName| matches!(self.place(shard, name, None), Some(Place::Reading(_)));
-        let gone =
-            self.rows.iter().filter(|(shard, _)| !self.lineage.contains(shard) && !self.held.contains_key(*shard));
-        let gone = gone.filter(|(shard, _)| subscriptions.iter().any(|name| was_reading(shard, name)));
+        let gone = self.gone.iter().filter(|shard| !self.held.contains_key(*shard));
+        let gone = gone.filter(|shard| subscriptions.iter().any(|name| self.was_reading(shard, name)));
+        let gone = gone.filter_map(|shard| self.rows.get(shard));
         let wanted: Vec<Shard> = self
             .lineage
             .shards()
             .filter(|shard| !self.held.contains_key(*shard))
             .filter(|shard| subscriptions.iter().any(|name| reads(shard, name)))
             .filter_map(|shard| self.known.get(shard).cloned())
-            .chain(gone.map(|(shard, row)| Shard::new(shard.clone()).with_parents(row.parents.iter().cloned())))
+            .chain(gone.map(|row| Shard::new(row.key.shard.clone()).with_parents(row.parents.iter().cloned())))
             .collect();
         // A lease that nobody here wants any more is not waited for.
         self.watched.retain(|shard, _| wanted.iter().any(|wanted| wanted.id == *shard));

@@ -26,6 +26,9 @@ impl Worker {
     /// One look at the stream and the store. What was taken before an error stays taken.
     pub(super) async fn try_sync(&mut self) -> Result<()> {
         let config = Arc::clone(&self.config);
+        let stream = config.source.stream();
+        let rows = config.store.list().await?;
+        self.shards.set_rows(rows.into_iter().filter(|row| row.key.stream == *stream));
         if self.shards.wants_listing() {
             let listing = config.source.list_shards().await?;
             if self.shards.records().is_empty() {
@@ -36,9 +39,6 @@ impl Worker {
             }
             self.shards.list(&listing);
         }
-        let stream = config.source.stream();
-        let rows = config.store.list().await?;
-        self.shards.set_rows(rows.into_iter().filter(|row| row.key.stream == *stream));
         for shard in self.shards.wanted(&self.working()) {
             self.take_shard(&shard).await?;
         }
