@@ -222,8 +222,7 @@ impl Reading {
         if listing.iter().any(|shard| shard.id == self.config.shard) {
             return Err(error);
         }
-        let begun = matches!(self.at.position, StartPosition::At(_) | StartPosition::After(_));
-        let gap = begun.then_some(Gap { from: self.at, to: None });
+        let gap = self.at.is_numbered().then_some(Gap { from: self.at, to: None });
         Ok(Answer { gap, what: What::End(Vec::new()), stream_time: None, behind: None })
     }
 

@@ -23,10 +23,15 @@ impl Start {
         Self { position, arrived_at }
     }
 
+    /// Whether it is at a record, and not at a time, the horizon or the tip.
+    pub(crate) const fn is_numbered(&self) -> bool {
+        matches!(self.position, StartPosition::At(_) | StartPosition::After(_))
+    }
+
     /// Which of two starts comes first in a shard; `None` when that cannot be told.
     fn compare(&self, other: &Self) -> Option<Ordering> {
-        use StartPosition::{After, At, Latest, Timestamp, TrimHorizon};
-        let numbered = |start: &Self| matches!(start.position, At(_) | After(_));
+        use StartPosition::{Latest, Timestamp, TrimHorizon};
+        let numbered = Self::is_numbered;
         // Records that had arrived at the very time belong behind the time.
         let before = |time: SystemTime, start: &Self| {
             Some(if time <= start.arrived_at? { Ordering::Less } else { Ordering::Greater })
@@ -78,8 +83,11 @@ impl Start {
         }
     }
 
-    /// Whether the way from here to `other` is short, as far as can be told.
+    /// Whether the way from here to `other` is short, as far as can be told, and one reader can serve both.
     pub(crate) fn is_near(&self, other: &Self) -> bool {
+        if self.is_numbered() != other.is_numbered() {
+            return false;
+        }
         let short = |a: SystemTime, b: SystemTime| b.duration_since(a).is_ok_and(|distance| distance <= NEAR);
         self.position == other.position || self.time().zip(other.time()).is_some_and(|(a, b)| short(a, b))
     }

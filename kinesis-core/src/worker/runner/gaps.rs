@@ -49,11 +49,10 @@ impl Runner {
 
 /// Whether whoever goes on at `next` would have read something of what is missing.
 fn misses(next: &Start, gap: &Gap) -> bool {
-    let numbered = matches!(next.position, StartPosition::At(_) | StartPosition::After(_));
     let beyond = |start: &Start| match (start.position, gap.to) {
         (StartPosition::At(own), Some((to, _))) => own >= to,
         (StartPosition::After(own), Some((to, _))) => own >= to,
         _ => false,
     };
-    numbered && !beyond(next)
+    next.is_numbered() && !beyond(next)
 }

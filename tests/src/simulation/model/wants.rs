@@ -215,9 +215,11 @@ impl State {
         let missing: Vec<usize> = puts.iter().copied().filter(within).collect();
         let own_is_gone = puts.iter().any(|nth| own(nth) && *nth < self.trimmed);
         let told = format!("{name} on {shard}: from {from:?} to {to:?}, {missing:?}; trimmed up to #{}", self.trimmed);
+        // Where a place is refused at which no record need be, the refusal is all that anybody knows.
+        let is_known = matches!(from, StartPosition::After(_));
         if missing.iter().any(|nth| *nth >= self.trimmed) {
             self.violate("a gap is told of what is gone only", told);
-        } else if missing.is_empty() && !own_is_gone {
+        } else if missing.is_empty() && is_known && !own_is_gone {
             self.violate("a gap is told only where something is gone", told);
         }
         self.seen.gaps += 1;
