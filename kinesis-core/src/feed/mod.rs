@@ -446,6 +446,9 @@ impl Feed {
                     .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
                 track.learn(records, bytes, at_tip);
                 (track.wanted, track.hungry) = (false, false);
+                if let Some((next, _)) = gap.as_ref().and_then(|gap| gap.to) {
+                    track.ring.tear(next);
+                }
                 let from = track.ring.tip();
                 pages.into_iter().for_each(|page| track.ring.push(page));
                 let newest = track.ring.at_tip().arrived_at;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Start;
-use crate::record::Page;
+use crate::record::{Page, SequenceNumber};
 use crate::shard::{Shard, StartPosition};
 
 /// How much a ring may hold.
@@ -96,6 +96,13 @@ impl Ring {
         }
     }
 
+    /// Something is missing before the record that comes next: whoever needs what lay before it cannot read it here.
+    pub(crate) fn tear(&mut self, next: SequenceNumber) {
+        self.evict(u64::MAX);
+        self.floor = Start::new(StartPosition::At(next), None);
+        self.at_tip = self.floor;
+    }
+
     /// A quarter of the records that it may hold.
     pub(crate) fn quarter(&self) -> usize {
         (self.size.records / 4).max(1)
@@ -170,7 +177,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Record, SequenceNumber};
+    use crate::Record;
     use StartPosition::{After, At, Latest, Timestamp, TrimHorizon};
     use std::time::Duration;
 

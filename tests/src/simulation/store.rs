@@ -67,6 +67,7 @@ impl LeaseStore for WatchedStore {
                 state.taken_over(shard);
             }
             state.renewed(shard);
+            state.reopened(shard);
         }
         Ok(held)
     }

@@ -220,6 +220,13 @@ impl State {
         }
     }
 
+    /// A shard is taken anew: nobody knows more of it than the store.
+    pub(super) fn reopened(&mut self, shard: &ShardId) {
+        for subscriber in self.subscriptions.iter_mut().filter(|subscriber| !subscriber.placed.contains(shard)) {
+            subscriber.met.remove(shard);
+        }
+    }
+
     /// Whether a subscription is paused, as the store has it.
     pub(super) fn is_paused(&self, of: usize) -> bool {
         self.subscriptions[of].paused
