@@ -28,7 +28,8 @@ impl Runner {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         lane.reap()?;
         round.due.remove(&id);
-        if round.phase == Phase::Running && !round.leaving.contains_key(&id) {
+        let takes = round.phase == Phase::Running && !round.leaving.contains_key(&id);
+        if takes {
             if lane.follows() {
                 lane.follow(self.feed.front().tip());
             }
@@ -42,12 +43,14 @@ impl Runner {
             // A worker that is gone needs no notice.
             let _ = self.notices.send(Notice::Finished(shard, subscription, lane.generation()));
         }
-        match lane.wants(&self.feed) {
+        // Who finishes what is in flight and leaves asks for nothing.
+        let wants = if takes { lane.wants(&self.feed) } else { Wants::Nothing };
+        match wants {
             Wants::More(track) => self.feed.want(track, lane.holds_nothing()),
             Wants::Reader => self.feed.wait(id, lane.next(), now),
             Wants::Nothing => {}
         }
-        if lane.wants(&self.feed) != Wants::Reader {
+        if wants != Wants::Reader {
             self.feed.wait_no_longer(id);
         }
         if lane.set_follows(&self.feed) {

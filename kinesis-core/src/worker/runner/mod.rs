@@ -224,6 +224,7 @@ impl Runner {
                         round.phase
                     );
                     for (id, lane) in &self.lanes {
+                        eprintln!("LANE {lane:?}");
                         eprintln!(
                             "  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}",
                             lane.subscription().name,
@@ -238,7 +239,7 @@ impl Runner {
                     }
                     eprintln!("{:?}", self.feed);
                     if n > 100_010 {
-                        std::process::abort();
+                        panic!("spin");
                     }
                 }
             }

@@ -16,6 +16,9 @@ use crate::simulation::plan::{Reject, SubscriptionPlan};
 /// More than any record of a world needs in memory, with the marks of its page.
 const LARGEST: usize = 1_000;
 
+/// More than is kept of a record between the cursor and where its lane reads, on whatever page it came.
+const PLACE: usize = 250;
+
 impl State {
     /// Checks a delivery before it is made, and counts it as in flight.
     pub(in crate::simulation) fn begin(&mut self, of: usize, delivery: &Delivery) -> Vec<usize> {
@@ -232,7 +235,8 @@ impl State {
         let BudgetStatus { limit, used, .. } = status.budget;
         // Every lane may hold one record whatever the budget says, and every shard read one answer.
         let lanes: usize = status.subscriptions.values().map(|of_name| of_name.shards.len()).sum();
-        let most = limit + limit / 4 + (lanes + status.shards.len()) * LARGEST;
+        let places: usize = self.subscriptions.iter().map(|known| known.plan.demand.max_ahead * PLACE).sum();
+        let most = limit + limit / 4 + (lanes + status.shards.len()) * LARGEST + places * status.shards.len();
         if limit != self.budget || used > most {
             self.violate("memory stays within the budget", format!("{used} bytes of {limit}, with {lanes} lanes"));
         }

@@ -216,8 +216,8 @@ impl State {
         for subscriber in &mut self.subscriptions {
             subscriber.change = Change::Done;
             subscriber.silent_since = subscriber.paused.then_some(self.born);
-            subscriber.met.retain(|shard, _| subscriber.placed.contains(shard));
         }
+        (0..self.subscriptions.len()).for_each(|of| self.knows_as_the_store(of));
     }
 
     /// A shard is taken anew: nobody knows more of it than the store.
@@ -225,6 +225,12 @@ impl State {
         for subscriber in self.subscriptions.iter_mut().filter(|subscriber| !subscriber.placed.contains(shard)) {
             subscriber.met.remove(shard);
         }
+    }
+
+    /// A subscription's lanes may be made anew: nobody knows more of where it was than the store.
+    pub(super) fn knows_as_the_store(&mut self, of: usize) {
+        let subscriber = &mut self.subscriptions[of];
+        subscriber.met.retain(|shard, _| subscriber.placed.contains(shard));
     }
 
     /// Whether a subscription is paused, as the store has it.

@@ -98,6 +98,9 @@ impl World<'_> {
                 _ => (None, None),
             };
             state.asked(of, to.0, to.1);
+            if matches!(act, Act::Attach | Act::Resume) {
+                state.knows_as_the_store(of);
+            }
             if matches!(act, Act::Attach | Act::Resume | Act::Seek(..)) {
                 let stays = state.is_paused(of) && !matches!(act, Act::Resume);
                 state.silence(of, stays);
