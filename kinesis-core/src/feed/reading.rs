@@ -22,6 +22,10 @@ use crate::source::{Batch, ShardReader};
 /// five minutes after which an iterator of Kinesis expires, and goes on at whatever is left.
 const REST: Duration = Duration::from_secs(4 * 60);
 
+/// So often a reader is opened anew because its own last record came alone, each time asking for twice as much. Then that
+/// record fills an answer by itself, and what follows is read without it.
+const ALONE: u32 = 8;
+
 /// Records that were trimmed before they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
@@ -98,8 +102,8 @@ pub(super) struct Reading {
     /// Whether the reader was opened anew because its position had expired, and has answered nothing since.
     renewed: bool,
     asked_at: Instant,
-    /// Its own last record came alone: what follows is for the next answer.
-    came_alone: bool,
+    /// How often in a row its own last record came alone though more follow.
+    alone: u32,
     /// What the stream's clock showed at the last answer, where known.
     served_at: Option<SystemTime>,
     rng: fastrand::Rng,
@@ -116,7 +120,7 @@ impl Reading {
             failures: 0,
             renewed: false,
             asked_at: Instant::now(),
-            came_alone: false,
+            alone: 0,
             served_at: None,
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -143,7 +147,7 @@ impl Reading {
         self.asked_at = Instant::now();
         let now = self.served_at.map(|at| at + rested);
         // A source that does not refuse goes on at whatever is left, under way as well.
-        if self.asks_for_its_own() && !self.came_alone && (rested > REST || !self.is_retained(now)) {
+        if self.asks_for_its_own() && self.alone < ALONE && (rested > REST || !self.is_retained(now)) {
             self.reader = None;
         }
         let taken = match self.batch(max).await {
@@ -161,7 +165,7 @@ impl Reading {
         loop {
             // Its own record comes on top of what is asked for.
             let own = usize::from(matches!(self.expects, Expects::Own(_)));
-            let max = max.saturating_add(own);
+            let max = max.saturating_add(own).saturating_mul(NonZeroUsize::MIN.saturating_add((1 << self.alone) - 1));
             let read = match &mut self.reader {
                 Some(reader) => reader.next_batch(max).await.map(Some),
                 None => self.open().await.map(|()| None),
@@ -232,7 +236,6 @@ impl Reading {
             return What::Failed(error.on_shard(&shard));
         }
         self.failures += 1;
-        self.came_alone = false;
         let wait = self.config.retry.wait(self.failures, &mut self.rng).max(error.retry_after().unwrap_or_default());
         tracing::debug!(%shard, %kind, ?wait, error = error.chain(), "a read failed");
         self.config.observer.on(&Event::ReadFailed { shard, kind, retry_in: wait });
@@ -252,24 +255,26 @@ impl Reading {
         let gap = self.check(&mut records, end.is_some(), served_at);
         let answer = |what| Ok(Answer { gap, what, stream_time, behind: behind_latest });
         if records.is_empty() {
-            if let Some(end) = end.filter(|_| answered == 0) {
+            if let Some(end) = end {
                 return answer(What::End(end.children));
             }
             let idle = if self.config.source.caps().parks { Duration::ZERO } else { self.config.idle };
-            self.came_alone = answered > 0;
-            let again = if self.came_alone { Duration::ZERO } else { again.unwrap_or(idle) };
+            let at_tip = behind_latest.is_some_and(|behind| behind.is_zero());
+            let alone = answered > 0 && !at_tip;
+            self.alone = if alone { self.alone + 1 } else { 0 };
+            let again = if alone { Duration::ZERO } else { again.unwrap_or(idle) };
             let settled = matches!(self.expects, Expects::Anything);
             // Its own last record says more about what is missing than a place behind it.
             let moves = settled && !self.asks_for_its_own();
             let moved = resume.filter(|resume| moves && *resume != self.at.position);
             self.at.position = moved.unwrap_or(self.at.position);
-            if settled && behind_latest.is_some_and(|behind| behind.is_zero()) {
+            if settled && at_tip {
                 // Everything up to now is read.
                 self.at.arrived_at = served_at.or(self.at.arrived_at);
             }
             return answer(What::Nothing { resume: moved, again });
         }
-        self.came_alone = false;
+        self.alone = 0;
         for number in records.iter().map(|record| record.sequence_number) {
             if self.last.is_some_and(|last| number <= last) {
                 return Err(out_of_order(self.last, number));

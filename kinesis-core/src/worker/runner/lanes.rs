@@ -65,16 +65,7 @@ impl Runner {
 
     /// Lets a lane take and send off what it can.
     fn work_off(&mut self, id: usize, now: Instant, round: &mut Round) {
-        let mut dbg = 0;
         loop {
-            dbg += 1;
-            if dbg > 100_000 {
-                let lane = &self.lanes[&id];
-                eprintln!("WORK {dbg} {:?}", lane);
-                if dbg > 100_004 {
-                    std::process::abort();
-                }
-            }
             let Some(lane) = self.lanes.get_mut(&id) else { return };
             let before = (lane.spot(), lane.unsettled());
             if let Err(gap) = lane.take(&self.feed, now) {

@@ -194,55 +194,6 @@ impl Runner {
                     round.touched.extend(self.lanes.iter().filter(|(_, lane)| homeless(lane)).map(|(id, _)| *id));
                 }
             }
-            // DEBUG
-            {
-                use std::cell::Cell;
-                thread_local!(static SPIN: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) });
-                let now = Instant::now();
-                let (at, n) = SPIN.get();
-                let n = if at == Some(now) { n + 1 } else { 0 };
-                SPIN.set((Some(now), n));
-                if n > 100_000 {
-                    eprintln!(
-                        "{} {} budget used {} limit {} waiting {} starved {:?}",
-                        DBG.get(),
-                        LAST.get(),
-                        self.budget.used(),
-                        self.budget.limit(),
-                        self.budget.waiting(),
-                        round.pressure.starved()
-                    );
-                    eprintln!(
-                        "SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}",
-                        self.shard,
-                        round.touched,
-                        round.due,
-                        round.plan_at,
-                        round.pressure.look_at(),
-                        round.commit_at,
-                        now,
-                        round.phase
-                    );
-                    for (id, lane) in &self.lanes {
-                        eprintln!("LANE {lane:?}");
-                        eprintln!(
-                            "  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}",
-                            lane.subscription().name,
-                            lane.state(),
-                            lane.spot(),
-                            lane.next(),
-                            lane.unsettled(),
-                            lane.is_starved(),
-                            lane.wants(&self.feed),
-                            lane.is_paused()
-                        );
-                    }
-                    eprintln!("{:?}", self.feed);
-                    if n > 100_010 {
-                        panic!("spin");
-                    }
-                }
-            }
             if !round.touched.is_empty() {
                 continue;
             }
@@ -253,10 +204,9 @@ impl Runner {
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command, round),
                 _ = self.reports.recv_many(&mut reports, REPORTS) => self.take_reports(&mut reports, round),
-                news = self.feed.next() => { DBG.set("news"); LAST.set(match &news.0 { News::Pages(..) => "pages", News::Nothing{..} => "nothing", News::Room => "room", News::End(_) => "end", News::Failed(_) => "failed" }); self.take_news(news, round) },
-                () = pressed.hear() => {DBG.set("pressed");}
+                news = self.feed.next() => self.take_news(news, round),
+                () = pressed.hear() => {}
                 () = freed.hear(), if round.pressure.is_starved() => {
-                    DBG.set("freed");
                     round.touched.extend(round.pressure.starved());
                 }
                 () = wait_until(wake) => self.on_time(round),
@@ -397,8 +347,6 @@ impl Runner {
     }
 }
 
-thread_local!(static DBG: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
-thread_local!(static LAST: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") });
 async fn wait_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,
