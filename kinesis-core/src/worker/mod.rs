@@ -1,6 +1,7 @@
 //! The worker: which shards are mine, which may be read already, and when is the work done.
 
 mod attach;
+mod change;
 mod control;
 mod keeper;
 mod runner;
