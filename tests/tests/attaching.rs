@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kinesis_core::{
-    ErrorKind, Lease, LeaseStore, MemoryLeaseStore, Pipeline, ShardId, ShardKey, StartPosition, StreamSource,
+    ErrorKind, Lease, LeaseStore, MemoryLeaseStore, Ordering, Pipeline, ShardId, ShardKey, StartPosition, StreamSource,
     Subscription,
 };
 use kinesis_mock::{Call, Fault, Faults, Faulty, MemoryStream};
@@ -85,7 +85,8 @@ async fn detaching_waits_for_what_is_in_flight_and_attaching_again_goes_on_behin
     let slow = Subscriber::new(Mood::Slow(Duration::from_secs(5)));
     let (first, second) = (Subscriber::new(Mood::Takes), Subscriber::new(Mood::Takes));
     let running = start(&stream, &store, &first);
-    soon(running.handle.attach(from_start("slow", &slow))).await.unwrap();
+    let in_order = |sink| from_start("slow", sink).ordering(Ordering::PerShard);
+    soon(running.handle.attach(in_order(&slow))).await.unwrap();
     stream.put_all(numbered(0..100)).unwrap();
     slow.is_asked(1).await;
     let began = Instant::now();
@@ -97,7 +98,7 @@ async fn detaching_waits_for_what_is_in_flight_and_attaching_again_goes_on_behin
     sleep(Duration::from_secs(60)).await;
     assert_eq!(slow.texts(), taken, "nothing comes after it was detached");
     assert_eq!(running.handle.detach("slow").await.unwrap_err().kind(), ErrorKind::NotFound);
-    soon(running.handle.attach(from_start("slow", &second))).await.unwrap();
+    soon(running.handle.attach(in_order(&second))).await.unwrap();
     second.takes(100 - taken.len()).await;
     let all = [taken, second.texts()].concat();
     assert_eq!(differences(&all, &texts(0..100)), (vec![], vec![]), "nothing is missing, nothing comes twice");

@@ -112,12 +112,10 @@ impl Place {
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
             };
         }
-        // A shard born after the attach is read from its beginning: its records were put after the attach, too.
-        if !record.shards.contains(shard) {
-            return Self::Unread(Start::new(StartPosition::TrimHorizon, None));
-        }
         match record.pins.get(shard) {
             Some(pin) => Self::Unread(Start::new(*pin, None)),
+            // A shard born after the attach is read from its beginning: its records were put after the attach, too.
+            None if !record.shards.contains(shard) => Self::Unread(Start::new(StartPosition::TrimHorizon, None)),
             None if record.start == StartPosition::Latest && closed => Self::Finished,
             None => Self::Unread(Start::new(record.start, None)),
         }

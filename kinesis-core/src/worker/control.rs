@@ -49,7 +49,7 @@ impl Worker {
 
     async fn attach(&mut self, subscription: Subscription) -> Result<()> {
         let name = subscription.name.clone();
-        check(&subscription, self.config.budget.limit())?;
+        check(&subscription, self.config.budget.limit(), self.config.source.caps())?;
         if self.attached.contains_key(&name) {
             return Err(Error::invalid(format!("subscription {name:?} is attached already; detach it first")));
         }
@@ -65,7 +65,10 @@ impl Worker {
         attached.counters.resumed();
         self.attached.insert(name.clone(), attached);
         self.shards.list(&listing);
-        self.shards.begin_anew(&name, |_| true);
+        let before = self.shards.records().get(&name);
+        if before.is_none_or(|before| before.generation != record.generation || before.sought != record.sought) {
+            self.shards.begin_anew(&name, |_| true);
+        }
         self.shards.set_record(record);
         self.place_lanes(&name, |_| true);
         Ok(())
@@ -195,7 +198,7 @@ impl Worker {
 
     /// Puts lanes of a subscription on the shards held, in place of those that are there. Shards that are not held are
     /// looked for.
-    fn place_lanes(&mut self, name: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
+    pub(super) fn place_lanes(&mut self, name: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
         let held: Vec<_> = self.shards.held().filter(|(shard, _)| on(shard)).collect();
         let lanes: Vec<_> = held
             .into_iter()

@@ -19,7 +19,6 @@ fn misconfigurations_are_refused_with_the_field_and_the_way_out() {
     assert_eq!(messages.len(), 5);
     assert!(messages.iter().all(|message| message.starts_with("subscription \"audit\": ")), "{messages:#?}");
     let builder = || Pipeline::builder("app", Log::of(""));
-    assert!(builder().build().unwrap_err().to_string().contains("no subscription"));
     let twice = || Subscription::new("x", handler(|_| async {}));
     assert!(
         builder().subscribe(twice()).subscribe(twice()).build().unwrap_err().to_string().contains("two subscriptions")

@@ -4,6 +4,7 @@ mod config;
 mod demand;
 mod ending;
 mod halting;
+mod handle;
 mod order;
 mod shards;
 
