@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Lane, Spot, State};
-use crate::feed::{Feed, Gap, TrackId};
+use crate::feed::{Feed, Gap, Ring, Start, TrackId};
 use crate::record::{Holding, Page};
 use crate::selector::Selector;
+use crate::shard::StartPosition;
 use crate::sink::Picks;
 
 /// What a lane asks for that it does not have.
@@ -90,9 +91,10 @@ impl Lane {
     }
 
     /// Finds where it reads: at the front as soon as that has everything it needs, otherwise where it is, or wherever
-    /// something is that has.
+    /// something is that has. What passes once only is kept for those who wait as well.
     fn find(&mut self, feed: &Feed) {
-        if self.parts.state != State::Running {
+        let waits = self.parts.state == State::Gated && !feed.replayable();
+        if self.parts.state != State::Running && !waits {
             return;
         }
         // What a lane that follows has not looked at, it does not want.
@@ -102,7 +104,9 @@ impl Lane {
             return;
         }
         let next = self.next();
-        let found = if self.spot.is_none() {
+        let found = if !feed.replayable() {
+            Some((TrackId::FRONT, feed.front().locate(next).unwrap_or_else(|| join(feed.front(), &next))))
+        } else if self.spot.is_none() {
             feed.locate(next)
         } else {
             feed.front().locate(next).map(|at| (TrackId::FRONT, at))
@@ -244,4 +248,9 @@ impl Lane {
         }
         end
     }
+}
+
+/// Where a lane joins the ring of a source that can be read once only, when what comes before is gone.
+fn join(ring: &Ring, next: &Start) -> u64 {
+    if next.position == StartPosition::Latest { ring.tip() } else { ring.base() }
 }

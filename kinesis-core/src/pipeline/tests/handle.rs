@@ -5,7 +5,7 @@ use tokio::sync::Semaphore;
 use super::*;
 
 /// A sink that takes one record a permit, and keeps what it has taken.
-fn metered(permits: &Arc<Semaphore>, collect: &Collect) -> impl crate::Sink {
+fn metered(permits: &Arc<Semaphore>, collect: &Collect) -> impl crate::Sink + use<> {
     let (permits, seen) = (Arc::clone(permits), Arc::clone(&collect.seen));
     handler(move |record: Record| {
         let (permits, seen) = (Arc::clone(&permits), Arc::clone(&seen));

@@ -6,6 +6,7 @@ mod ending;
 mod halting;
 mod handle;
 mod order;
+mod pipes;
 mod shards;
 
 use std::collections::{BTreeMap, BTreeSet};
