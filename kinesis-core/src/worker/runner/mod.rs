@@ -185,7 +185,9 @@ impl Runner {
             }
             self.look_at_lanes(round)?;
             self.part(round);
-            self.mind_pressure(round, *pressed.borrow_and_update());
+            // Read first: whoever begins to wait meanwhile would wait for this look to be over, too.
+            let is_pressed = *pressed.borrow_and_update();
+            self.mind_pressure(round, is_pressed);
             if let Some(exit) = self.exit(round) {
                 return Ok(exit);
             }
