@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kinesis_core::{
-    Delivery, Error, Handle, LaneState, Outcome, Outcomes, PipelineBuilder, Result, ShardId, Sink, StartPosition,
-    Status, Subscription, Summary,
+    Delivery, Error, Handle, LaneState, Outcome, Outcomes, PipelineBuilder, Record, Result, SequenceNumber, ShardId,
+    Sink, StartPosition, Status, Subscription, Summary,
 };
-use kinesis_mock::RecordingSink;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -30,18 +29,26 @@ pub enum Mood {
 }
 
 /// A sink that takes what it is given and remembers it, as its mood has it. Clones share their mood.
+///
+/// It remembers copies: whoever keeps a delivery keeps the memory that it counts against the budget.
 #[derive(Debug, Clone)]
 pub struct Subscriber {
-    taken: RecordingSink,
     mood: watch::Sender<Mood>,
     asked: watch::Sender<Vec<String>>,
+    taken: watch::Sender<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    records: Vec<(ShardId, Record)>,
+    different: BTreeSet<(ShardId, SequenceNumber)>,
 }
 
 impl Subscriber {
     /// A sink in this mood.
     #[must_use]
     pub fn new(mood: Mood) -> Self {
-        Self { taken: RecordingSink::new(), mood: watch::Sender::new(mood), asked: watch::Sender::default() }
+        Self { mood: watch::Sender::new(mood), asked: watch::Sender::default(), taken: watch::Sender::default() }
     }
 
     /// Changes the mood; whoever waits for an answer gets one.
@@ -49,29 +56,46 @@ impl Subscriber {
         self.mood.send_replace(mood);
     }
 
-    /// What it has taken.
+    /// What it has taken, in order, repeats included.
     #[must_use]
-    pub fn taken(&self) -> &RecordingSink {
-        &self.taken
+    pub fn records(&self) -> Vec<Record> {
+        self.taken.borrow().records.iter().map(|(_, record)| record.clone()).collect()
     }
 
     /// The payloads that it has taken, in order.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        self.taken.records().iter().map(|record| text(&record.data)).collect()
+        self.taken.borrow().records.iter().map(|(_, record)| text(&record.data)).collect()
     }
 
-    /// The payloads that it has taken of records whose key begins like this, in order.
+    /// The payloads that it has taken of records with this key, in order.
     #[must_use]
     pub fn texts_of(&self, key: &str) -> Vec<String> {
-        let records = self.taken.records().into_iter().filter(|record| record.partition_key.starts_with(key));
-        records.map(|record| text(&record.data)).collect()
+        let taken = self.taken.borrow();
+        let of_key = taken.records.iter().filter(|(_, record)| &*record.partition_key == key);
+        of_key.map(|(_, record)| text(&record.data)).collect()
+    }
+
+    /// The payloads and numbers of what it has taken from a shard, each once, in the order of the shard.
+    #[must_use]
+    pub fn taken_from(&self, shard: &ShardId) -> Vec<(SequenceNumber, String)> {
+        let taken = self.taken.borrow();
+        let of_shard = taken.records.iter().filter(|(own, _)| own == shard);
+        let numbered: BTreeMap<_, _> =
+            of_shard.map(|(_, record)| (record.sequence_number, text(&record.data))).collect();
+        numbered.into_iter().collect()
     }
 
     /// The payloads that it was asked to take, each as often as it was asked.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.asked.borrow().clone()
+    }
+
+    /// How many different records it has taken.
+    #[must_use]
+    pub fn distinct(&self) -> usize {
+        self.taken.borrow().different.len()
     }
 
     /// Waits until it was asked so many times.
@@ -91,8 +115,29 @@ impl Subscriber {
     ///
     /// When that takes an hour.
     pub async fn takes(&self, records: usize) {
-        let came = timeout(HOUR, self.taken.wait_for(records)).await;
-        assert!(came.is_ok(), "{} of {records} records came: {:?}", self.taken.distinct(), self.texts());
+        let mut taken = self.taken.subscribe();
+        let came = timeout(HOUR, taken.wait_for(|taken| taken.different.len() >= records)).await.is_ok();
+        assert!(came, "{} of {records} records came: {:?}", self.distinct(), self.texts());
+    }
+
+    /// Checks that the first deliveries of each key came in the order of the shard.
+    ///
+    /// # Panics
+    ///
+    /// Naming the record that came too late.
+    pub fn assert_key_order(&self) {
+        let (mut seen, mut last) = (BTreeSet::new(), BTreeMap::new());
+        for (shard, record) in &self.taken.borrow().records {
+            let number = record.sequence_number;
+            if seen.insert((shard.clone(), number)) {
+                let before = last.insert((shard.clone(), record.partition_key.clone()), number);
+                let key = &record.partition_key;
+                assert!(
+                    before.is_none_or(|before| before < number),
+                    "{number} of {key} on {shard} came after {before:?}"
+                );
+            }
+        }
     }
 }
 
@@ -108,7 +153,15 @@ impl Sink for Subscriber {
             Mood::Slow(wait) => sleep(wait).await,
             Mood::Takes | Mood::Hangs => {}
         }
-        self.taken.deliver(delivery).await
+        self.taken.send_modify(|taken| {
+            for record in delivery.records() {
+                taken.different.insert((delivery.shard().clone(), record.sequence_number));
+                let mut copy = record.clone();
+                copy.data = record.data.to_vec().into();
+                taken.records.push((delivery.shard().clone(), copy));
+            }
+        });
+        Ok(Outcomes::delivered(delivery.len()))
     }
 }
 

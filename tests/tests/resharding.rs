@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The records of each key came in the order in which they were put, over all shards.
 fn assert_order_over_shards(sink: &Subscriber) {
     let mut last: BTreeMap<String, SequenceNumber> = BTreeMap::new();
-    for record in sink.taken().records() {
+    for record in sink.records() {
         let key = record.partition_key.to_string();
         let before = last.insert(key.clone(), record.sequence_number);
         assert!(before.is_none_or(|before| before < record.sequence_number), "key {key} at {}", record.sequence_number);

@@ -62,7 +62,7 @@ async fn a_pause_lets_the_sink_finish_what_it_has() {
     soon(running.handle.resume("audit")).await.unwrap();
     sink.takes(100).await;
     assert_eq!(differences(&sink.texts(), &texts(0..100)), (vec![], vec![]));
-    sink.taken().assert_key_order();
+    sink.assert_key_order();
     running.stop().await;
 }
 
@@ -84,7 +84,7 @@ async fn resuming_revives_a_subscription_that_has_halted() {
     soon(running.handle.resume("audit")).await.unwrap();
     sink.takes(40).await;
     assert_eq!(differences(&sink.texts(), &texts(0..40)), (vec![], vec![]));
-    sink.taken().assert_key_order();
+    sink.assert_key_order();
     let status = running.status().await;
     assert_eq!(status.subscriptions["audit"].counts.halted, None);
     stream.put_all(numbered(40..60)).unwrap();
@@ -205,18 +205,7 @@ async fn a_seek_on_one_shard_moves_that_one_and_reads_its_descendants_again_afte
     stream.split(&zero).unwrap();
     stream.put_all(numbered(40..80)).unwrap();
     sink.takes(80).await;
-    let of = |shard: &ShardId| -> Vec<(SequenceNumber, String)> {
-        let firsts = sink.taken().first_deliveries();
-        let numbers = firsts.iter().filter(|((own, _), _)| own == shard).flat_map(|(_, numbers)| numbers.clone());
-        let text = |number| {
-            let record = sink.taken().records().into_iter().find(|record| record.sequence_number == number);
-            String::from_utf8_lossy(&record.unwrap().data).into_owned()
-        };
-        let mut all: Vec<_> = numbers.map(|number| (number, text(number))).collect();
-        all.sort();
-        all
-    };
-    let (parent, untouched) = (of(&zero), of(&one).len());
+    let (parent, untouched) = (sink.taken_from(&zero), sink.taken_from(&one).len());
     let descendants: usize = 80 - parent.len() - untouched;
     let from = parent.len() / 2;
     soon(running.handle.seek_shard("audit", &zero, StartPosition::At(parent[from].0))).await.unwrap();
@@ -316,5 +305,5 @@ async fn a_record_that_was_given_back_between_attempts_gets_no_attempt_more() {
         assert_eq!(sink.asked().len() - asked, 3 * records, "{name}");
         running.stop().await;
     }
-    letters.taken().assert_key_order();
+    letters.assert_key_order();
 }

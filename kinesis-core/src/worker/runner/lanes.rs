@@ -124,6 +124,17 @@ impl Runner {
         self.feed.evict(|track| needed.get(&track).copied());
     }
 
+    /// Looks at the lanes again whose next record the front has let go of to make room.
+    pub(super) fn notice_overtaken(&self, round: &mut Round) {
+        let base = self.feed.front().base();
+        if std::mem::replace(&mut round.base, base) == base {
+            return;
+        }
+        let lost = |lane: &Lane| lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT && spot.at < base);
+        let looking = self.lanes.iter().filter(|(id, lane)| !round.following.contains(id) && lost(lane));
+        round.touched.extend(looking.map(|(id, _)| *id));
+    }
+
     pub(super) fn add(&mut self, mut parts: LaneParts, round: &mut Round) {
         let name = parts.subscription.name.clone();
         let (here, parted) = (self.retire(&name, round), round.parted.remove(&name));
@@ -205,8 +216,7 @@ impl Runner {
 
     fn tell_where_it_reads(&mut self, id: usize, round: &mut Round) {
         let Some(lane) = self.lanes.get(&id) else { return };
-        let behind = lane.is_working() && lane.is_behind() && lane.wants(&self.feed) == Wants::Reader
-            || lane.spot().is_some_and(|spot| spot.track != TrackId::FRONT);
+        let behind = lane.is_working() && lane.is_behind();
         let at_front = lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT);
         let (subscription, shard) = (lane.subscription().name.clone(), self.shard.clone());
         if behind && round.behind.insert(id) {

@@ -136,6 +136,8 @@ struct Round {
     following: BTreeSet<usize>,
     /// Who takes a channel, of the lanes that take some only.
     interest: HashMap<Channel, Vec<usize>>,
+    /// The offset of the first record that the front had at the last look.
+    base: u64,
     /// Lanes that have fallen behind the front.
     behind: BTreeSet<usize>,
     /// Lanes that finish what is in flight and leave.
@@ -199,6 +201,7 @@ impl Runner {
                     round.touched.extend(self.feed.waiting());
                 }
             }
+            self.notice_overtaken(round);
             if !round.touched.is_empty() {
                 continue;
             }
