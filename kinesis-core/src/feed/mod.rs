@@ -207,10 +207,12 @@ impl Feed {
         self.last_failure
     }
 
-    /// A lane at the tip of a track asks for more.
-    pub(crate) fn want(&mut self, track: TrackId) {
+    /// A lane at the tip of a track asks for more; urgently, if it holds nothing and so takes a record without room. What
+    /// is read without room for anybody else would only be dropped, and read again.
+    pub(crate) fn want(&mut self, track: TrackId, urgent: bool) {
         if let Some(track) = self.track(track) {
             track.wanted = true;
+            track.urgent |= urgent;
         }
     }
 
@@ -315,21 +317,26 @@ impl Feed {
         };
         let budget = &self.config.budget;
         let track = &mut self.tracks[index];
-        let (max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
+        let (mut max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
         if parks && index == 0 {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
         }
         let allowed = match (budget.reserve(expected), self.turn.take()) {
             (Some(reserved), _) => Allowed::Room { _reserved: reserved },
-            (None, Some(turn)) => Allowed::Turn(turn),
-            (None, None) => {
+            (None, Some(turn)) if track.urgent => {
+                max = track.at_most(max, budget.limit().saturating_sub(budget.used()));
+                Allowed::Turn(turn)
+            }
+            (None, _) => {
+                if track.urgent && self.queued.is_none() {
+                    let budget = budget.clone();
+                    self.queued = Some(Box::pin(async move { budget.turn().await }));
+                }
                 // First said, then looked: bytes that come back in between are noticed.
                 if self.starved.is_none() {
                     self.freed.mark_unchanged();
                     self.starved = Some(budget.wait());
-                    let budget = budget.clone();
-                    self.queued = Some(Box::pin(async move { budget.turn().await }));
                     return self.ask(index, now);
                 }
                 return false;
@@ -432,7 +439,7 @@ impl Feed {
                     .iter()
                     .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
                 track.learn(records, bytes, at_tip);
-                track.wanted = false;
+                track.met();
                 let from = track.ring.tip();
                 pages.into_iter().for_each(|page| track.ring.push(page));
                 let newest = track.ring.at_tip().arrived_at;
@@ -451,7 +458,7 @@ impl Feed {
                 News::Nothing { moved: resume.is_some() }
             }
             What::End(children) => {
-                track.wanted = false;
+                track.met();
                 track.ring.set_end(children);
                 News::End(id)
             }

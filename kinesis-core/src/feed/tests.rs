@@ -37,7 +37,7 @@ fn after(n: u64) -> Start {
 /// Asks the front until something comes of it.
 async fn next(feed: &mut Feed) -> (News, Option<Gap>) {
     loop {
-        feed.want(TrackId::FRONT);
+        feed.want(TrackId::FRONT, true);
         let planned = feed.plan(Instant::now());
         let wake = planned.wake.map_or(Duration::from_secs(3_600), |wake| wake - Instant::now());
         match tokio::time::timeout(wake, feed.next()).await {
@@ -156,7 +156,7 @@ async fn readers_that_catch_up_are_few_and_make_room_for_those_who_wait_longest(
         let found = feed.locate(far(lane as u64)).map(|(track, _)| track);
         if let Some(track) = found {
             feed.wait_no_longer(lane);
-            feed.want(track);
+            feed.want(track, true);
         }
         (planned.opened, found)
     };
@@ -176,7 +176,7 @@ async fn a_read_without_room_waits_for_the_turn_and_passes_it_on() {
     let mut feed = feed_at(Scripted::new(["0"]).then("0", batch([(1, 5_000)])), HORIZON, 10);
     let other = feed.config.budget.clone();
     let busy = other.turn().await;
-    feed.want(TrackId::FRONT);
+    feed.want(TrackId::FRONT, true);
     feed.plan(Instant::now());
     assert!(tokio::time::timeout(Duration::from_secs(60), feed.next()).await.is_err(), "somebody else has the turn");
     assert_eq!(other.waiting(), 1);
@@ -197,14 +197,14 @@ async fn a_read_without_room_waits_for_the_turn_and_passes_it_on() {
 async fn a_parked_read_keeps_nobody_who_catches_up_from_reading() {
     let source = Scripted::new(["0"]).with_caps(SourceCaps::log().with_parks(true));
     let mut feed = feed_at(source.then("0", hangs()).then("0", batch([(3, 1)])), after(4), 256 << 20);
-    feed.want(TrackId::FRONT);
+    feed.want(TrackId::FRONT, true);
     feed.plan(Instant::now());
     tokio::task::yield_now().await;
     feed.wait(0, HORIZON, Instant::now());
     assert!(feed.plan(Instant::now()).opened);
     let track = feed.locate(HORIZON).unwrap().0;
     feed.wait_no_longer(0);
-    feed.want(track);
+    feed.want(track, true);
     feed.plan(Instant::now());
     let (news, _) = tokio::time::timeout(Duration::from_secs(1), feed.next()).await.unwrap();
     assert!(matches!(news, News::Pages(of, 0) if of == track), "{news:?}");

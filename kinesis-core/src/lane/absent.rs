@@ -49,6 +49,11 @@ impl Absent {
         self.keys.contains_key(&key)
     }
 
+    /// Whether something of this key is away that comes before `offset`.
+    pub(super) fn holds_before(&self, key: u64, offset: u64) -> bool {
+        self.keys.get(&key).and_then(BTreeSet::first).is_some_and(|first| *first < offset)
+    }
+
     /// Whether the record is away and may come back now: it is the first of its key, and the time of its next attempt has
     /// come.
     pub(super) fn may_return(&self, offset: u64, now: Instant) -> bool {
@@ -118,6 +123,11 @@ mod tests {
         assert_eq!(absent.first_to_return(0, now), None, "the second of a key waits for the first");
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
+        assert_eq!(
+            (absent.holds_before(1, 5), absent.holds_before(1, 7)),
+            (false, true),
+            "what follows holds nothing back"
+        );
         assert_eq!(
             (absent.first_to_return(0, now), absent.between(0, 6), absent.between(0, 9)),
             (Some(6), vec![], vec![6])

@@ -50,9 +50,9 @@ impl Lane {
             }
             let hash = page.key_hashes()[index];
             let order = if holds == Holds::Key { hash } else { 0 };
-            if absent.holds(order) {
+            let offset = page.offset(index);
+            if absent.holds_before(order, offset) {
                 // Something before it was given back meanwhile: it waits for that, away as well.
-                let offset = page.offset(index);
                 absent.insert(offset, order, histories.remove(&offset));
                 demand.settle(1, page.size(index));
                 return true;

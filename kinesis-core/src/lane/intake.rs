@@ -45,7 +45,7 @@ impl Lane {
 
     /// Whether there is memory for what it asks for.
     fn has_room(&self) -> bool {
-        self.holds_nothing() || self.parts.account.room() > 0
+        self.holds_nothing() || self.parts.account.room() >= self.needs
     }
 
     /// Whether it holds no payload at all: then it may take a record whatever the budget says.
@@ -209,6 +209,7 @@ impl Lane {
             let roomy = footprint <= room;
             if !away && !(self.demand.admits(size) && (roomy || self.holds_nothing())) {
                 self.starved = self.demand.admits(size);
+                self.needs = footprint;
                 stopped = Some(index);
                 break;
             }
@@ -222,6 +223,7 @@ impl Lane {
                 continue;
             }
             self.note_taking(now);
+            self.needs = 1;
             self.demand.emit(size);
             let slot = if self.slots.len() > 1 { self.slot_of(hash) } else { 0 };
             if !roomy {

@@ -44,7 +44,7 @@ impl Runner {
             let _ = self.notices.send(Notice::Finished(shard, subscription, lane.generation()));
         }
         match lane.wants(&self.feed) {
-            Wants::More(track) => self.feed.want(track),
+            Wants::More(track) => self.feed.want(track, !lane.holds_something()),
             Wants::Reader => self.feed.wait(id, lane.next(), now),
             Wants::Nothing => {}
         }
@@ -93,7 +93,7 @@ impl Runner {
             return;
         }
         // They ask for more without being looked at.
-        self.feed.want(track);
+        self.feed.want(track, true);
         let mut offset = from;
         while let Some((first, page)) = self.feed.front().page_at(offset) {
             for id in page.channels().filter_map(|channel| round.interest.get(channel)).flatten() {
