@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind};
 use crate::observe::Observer;
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
-use crate::shard::{Shard, ShardId};
+use crate::shard::{Shard, ShardId, StartPosition};
 use crate::source::StreamSource;
 
 use reading::{Answer, What};
@@ -102,6 +102,8 @@ pub(crate) struct Feed {
     answer: mpsc::UnboundedSender<(TrackId, Answer)>,
     answers: mpsc::UnboundedReceiver<(TrackId, Answer)>,
     turns: Turns,
+    /// Where readers that catch up were opened lately, and when.
+    opened: Vec<(StartPosition, Instant)>,
     /// By lane.
     waiters: BTreeMap<usize, Waiter>,
     /// What the stream's clock showed, and when on ours.
@@ -133,6 +135,7 @@ impl Feed {
             answer,
             answers,
             turns: Turns::default(),
+            opened: Vec::new(),
             waiters: BTreeMap::new(),
             clock: None,
             newest: None,
@@ -265,10 +268,15 @@ impl Feed {
             self.open_for_waiters(now, &mut planned);
         }
         let parks = self.config.source.caps().parks;
-        while let Some(index) = self.next_to_read(now, parks, &mut planned) {
-            if !self.ask(index, now) {
+        let mut only_urgent = false;
+        while let Some(index) = self.next_to_read(now, parks, only_urgent, &mut planned) {
+            // Who finds no room does not keep those from reading who need none.
+            if !self.ask(index, now) && std::mem::replace(&mut only_urgent, true) {
                 return planned;
             }
+        }
+        if only_urgent {
+            return planned;
         }
         if !self.tracks.iter().any(|track| track.is_eager(replayable)) {
             (self.starved, self.queued, self.turn) = (None, None, None);
@@ -277,11 +285,12 @@ impl Feed {
     }
 
     /// Which track reads now.
-    fn next_to_read(&mut self, now: Instant, parks: bool, planned: &mut Planned) -> Option<usize> {
+    fn next_to_read(&mut self, now: Instant, parks: bool, only_urgent: bool, planned: &mut Planned) -> Option<usize> {
         let replayable = self.replayable();
         let mut wake_at = |at: Instant| planned.wake = Some(planned.wake.map_or(at, |wake| wake.min(at)));
         let mut ready = Vec::new();
-        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_eager(replayable)) {
+        let eager = |track: &Track| track.is_eager(replayable) && (track.urgent || !only_urgent);
+        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| eager(track)) {
             match track.not_before.filter(|_| !track.is_due(now)) {
                 None => ready.push(index),
                 Some(at) => wake_at(at),
@@ -322,13 +331,14 @@ impl Feed {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
         }
-        let allowed = match (budget.reserve(expected), self.turn.take()) {
+        let turn = if track.urgent { self.turn.take() } else { None };
+        let allowed = match (budget.reserve(expected), turn) {
             (Some(reserved), _) => Allowed::Room { _reserved: reserved },
-            (None, Some(turn)) if track.urgent => {
+            (None, Some(turn)) => {
                 max = track.at_most(max, budget.limit().saturating_sub(budget.used()));
                 Allowed::Turn(turn)
             }
-            (None, _) => {
+            (None, None) => {
                 if track.urgent && self.queued.is_none() {
                     let budget = budget.clone();
                     self.queued = Some(Box::pin(async move { budget.turn().await }));
@@ -377,9 +387,19 @@ impl Feed {
         // Whoever is a little further back comes along.
         let close = self.waiters.values().map(|waiter| &waiter.from).filter(|from| from.is_near(&oldest.from));
         let from = lowest(close).unwrap_or(oldest.from);
+        // What was read there was let go before anybody could take it: nobody has more room for it at once.
+        let idle = self.config.idle;
+        self.opened.retain(|(_, at)| *at + idle > now);
+        if let Some((_, at)) = self.opened.iter().find(|(position, _)| *position == from.position) {
+            planned.wake = Some(planned.wake.map_or(*at + idle, |wake| wake.min(*at + idle)));
+            return;
+        }
+        self.opened.push((from.position, now));
         let id = TrackId(self.next_id);
         self.next_id += 1;
-        self.tracks.push(Track::start(id, &self.config, from, self.answer.clone()));
+        let mut track = Track::start(id, &self.config, from, self.answer.clone());
+        track.expect_as(&self.tracks[0]);
+        self.tracks.push(track);
         planned.opened = true;
     }
 
@@ -437,7 +457,7 @@ impl Feed {
             What::Pages(pages) => {
                 let (records, bytes) = pages
                     .iter()
-                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
+                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_bytes()));
                 track.learn(records, bytes, at_tip);
                 track.met();
                 let from = track.ring.tip();

@@ -146,6 +146,11 @@ impl Track {
         let _ = self.requests.try_send(max);
     }
 
+    /// Expects records of the size that another track has seen.
+    pub(super) fn expect_as(&mut self, other: &Self) {
+        self.per_record = other.per_record;
+    }
+
     /// Takes in what a read brought.
     pub(super) fn learn(&mut self, records: usize, bytes: usize, at_tip: bool) {
         self.at_tip = at_tip;

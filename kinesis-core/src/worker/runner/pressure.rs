@@ -63,6 +63,8 @@ impl Runner {
             round.touched.extend(&round.pressure.starved);
         }
         if round.phase != Phase::Running || !self.feed.replayable() {
+            // A look that is never taken would be due for ever.
+            round.pressure.look_at = None;
             return;
         }
         if pressed {
