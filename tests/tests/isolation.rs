@@ -101,7 +101,7 @@ async fn whoever_falls_behind_is_seen_to_and_so_is_the_way_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_stays_within_the_budget_and_a_page() {
+async fn memory_stays_within_the_budget_but_for_a_page_and_a_record_for_everybody() {
     let stream = MemoryStream::new("orders", 4);
     let [hangs, fails, takes] = [Mood::Hangs, Mood::Fails, Mood::Takes].map(Subscriber::new);
     let limit = 64 * KIB;
@@ -127,7 +127,8 @@ async fn memory_stays_within_the_budget_and_a_page() {
         sink.takes(1_000).await;
         sink.assert_key_order();
     }
-    assert!(most <= limit + KIB + OVERHEAD, "{most} of {limit}");
+    // Three subscriptions on four shards.
+    assert!(most <= limit + (1 + 12) * (KIB + OVERHEAD), "{most} of {limit}");
     assert!(most > limit / 4, "{most}: there was no pressure");
     sleep(60 * SECOND).await;
     let left = running.status().await.budget.used;
