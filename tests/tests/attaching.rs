@@ -16,15 +16,19 @@ fn start(stream: &MemoryStream, store: &MemoryLeaseStore, first: &Subscriber) ->
 }
 
 async fn row(store: &MemoryLeaseStore, stream: &MemoryStream, shard: &ShardId) -> Lease {
-    store.get(&ShardKey::new(StreamSource::stream(stream), shard)).await.unwrap().expect("the shard has a row")
+    store
+        .get(&ShardKey::new(StreamSource::stream(stream), shard))
+        .await
+        .expect("it is in memory")
+        .expect("the shard has a row")
 }
 
 /// Splits the only shard after the first records; puts the second ones into the children.
 fn split_between(stream: &MemoryStream, before: usize, all: usize) -> ShardId {
-    stream.put_all(numbered(0..before)).unwrap();
+    stream.put_all(numbered(0..before)).expect("the records are small");
     let parent = stream.shards()[0].id.clone();
-    stream.split(&parent).unwrap();
-    stream.put_all(numbered(before..all)).unwrap();
+    stream.split(&parent).expect("it is open");
+    stream.put_all(numbered(before..all)).expect("the records are small");
     parent
 }
 

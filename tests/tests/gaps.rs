@@ -45,7 +45,12 @@ impl Story {
     }
 
     fn put(&self, range: std::ops::Range<usize>) -> Vec<SequenceNumber> {
-        self.stream.put_all(numbered(range)).unwrap().into_iter().map(|(_, number)| number).collect()
+        self.stream
+            .put_all(numbered(range))
+            .expect("the records are small")
+            .into_iter()
+            .map(|(_, number)| number)
+            .collect()
     }
 
     /// What was told of gaps.
@@ -63,13 +68,13 @@ impl Story {
         let mut numbers = self.put(0..10);
         self.audit.takes(10).await;
         self.other.takes(10).await;
-        soon(running.handle.detach("audit")).await.unwrap();
+        soon(running.handle.detach("audit")).await.expect("it is attached");
         sleep(60 * SECOND).await;
         numbers.extend(self.put(10..20));
         self.other.takes(20).await;
         sleep(60 * SECOND).await;
         self.stream.trim(numbers[14]);
-        soon(running.handle.attach(self.audit())).await.unwrap();
+        soon(running.handle.attach(self.audit())).await.expect("it is detached");
         (running, numbers)
     }
 }

@@ -22,11 +22,11 @@ fn assert_order_over_shards(sink: &Subscriber) {
 
 /// Puts records into a shard, its two children, and the child that those are merged to.
 fn grow(stream: &MemoryStream) {
-    let parent = stream.shards().last().unwrap().id.clone();
-    let [low, high] = stream.split(&parent).unwrap();
-    stream.put_all(numbered(100..200)).unwrap();
-    stream.merge(&low.id, &high.id).unwrap();
-    stream.put_all(numbered(200..300)).unwrap();
+    let parent = stream.shards().last().expect("there is a shard").id.clone();
+    let [low, high] = stream.split(&parent).expect("it is open");
+    stream.put_all(numbered(100..200)).expect("the records are small");
+    stream.merge(&low.id, &high.id).expect("they are neighbours");
+    stream.put_all(numbered(200..300)).expect("the records are small");
 }
 
 #[tokio::test(start_paused = true)]

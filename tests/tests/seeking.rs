@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kinesis_core::{
     Cursor, CursorPosition, ErrorKind, LaneState, LeaseStore, MemoryLeaseStore, OnReject, Ordering, Pipeline,
-    SequenceNumber, ShardId, ShardKey, StartPosition, StreamSource, Subscription,
+    SequenceNumber, ShardKey, StartPosition, StreamSource, Subscription,
 };
 use kinesis_mock::MemoryStream;
 use kinesis_tests::stories::{Mood, Running, Subscriber, differences, from_start, numbered, soon, sorted, texts};
