@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
@@ -37,6 +37,8 @@ pub(crate) struct KinesisReader {
     /// Records of an answer that held more than it was asked for.
     surplus: VecDeque<Record>,
     behind_latest: Option<Duration>,
+    /// When the last answer was given, by the clock of the service.
+    served_at: Option<SystemTime>,
     end: Option<ShardEnd>,
 }
 
@@ -52,6 +54,7 @@ impl KinesisReader {
             untouched: true,
             surplus: VecDeque::new(),
             behind_latest: None,
+            served_at: None,
             end: None,
         };
         if from == StartPosition::Latest {
@@ -112,8 +115,9 @@ impl KinesisReader {
         self.iterator_request(from).starting_sequence_number(number.without_sub().to_string())
     }
 
-    /// Asks the service once, or twice when the iterator turns out to be stale. None when it is too early to ask.
-    async fn fetch(&mut self, max: NonZeroUsize) -> Result<Option<GetRecordsOutput>> {
+    /// Asks the service once, or twice when the iterator turns out to be stale; says when it answered. None when it is too
+    /// early to ask.
+    async fn fetch(&mut self, max: NonZeroUsize) -> Result<Option<(GetRecordsOutput, Option<SystemTime>)>> {
         let limit = max.get().min(MAX_RECORDS) as i32;
         let mut remade = false;
         loop {
@@ -124,8 +128,10 @@ impl KinesisReader {
                     None => return Ok(None),
                 },
             };
-            match self.client.get_records().shard_iterator(iterator).limit(limit).send().await {
-                Ok(output) => return Ok(Some(output)),
+            let served_at = ServedAt::default();
+            let request = self.client.get_records().shard_iterator(iterator).limit(limit);
+            match request.customize().interceptor(served_at.clone()).send().await {
+                Ok(output) => return Ok(Some((output, served_at.get()))),
                 Err(error) => {
                     let stale = error.as_service_error().is_some_and(is_stale);
                     if stale {
@@ -140,7 +146,7 @@ impl KinesisReader {
     }
 
     /// Moves the cursor behind an answer. Nothing is moved when any part of it is broken.
-    fn accept(&mut self, output: GetRecordsOutput) -> Result<()> {
+    fn accept(&mut self, output: GetRecordsOutput, served_at: Option<SystemTime>) -> Result<()> {
         let on_shard = |error: Error| error.on_shard(&self.shard);
         let records: Vec<Record> =
             output.records.into_iter().map(convert::record).collect::<Result<_>>().map_err(on_shard)?;
@@ -151,6 +157,7 @@ impl KinesisReader {
             self.untouched = false;
         }
         self.behind_latest = output.millis_behind_latest.map(|millis| Duration::from_millis(millis.max(0) as u64));
+        self.served_at = served_at;
         self.end = output.next_shard_iterator.is_none().then(|| ShardEnd::new(children));
         self.iterator = output.next_shard_iterator;
         self.surplus = records.into();
@@ -169,6 +176,7 @@ impl KinesisReader {
             batch.end = self.end.clone();
         }
         batch.resume = self.untouched.then_some(self.position);
+        batch.served_at = self.served_at;
         batch
     }
 
@@ -191,9 +199,9 @@ impl ShardReader for KinesisReader {
         // All state changes after the last await, save for a new iterator at the same position: dropping this is safe.
         if self.surplus.is_empty()
             && self.end.is_none()
-            && let Some(output) = self.fetch(max).await?
+            && let Some((output, served_at)) = self.fetch(max).await?
         {
-            self.accept(output)?;
+            self.accept(output, served_at)?;
         }
         Ok(self.hand_out(max))
     }

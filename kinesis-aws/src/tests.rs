@@ -103,6 +103,20 @@ async fn every_position_starts_where_it_says() {
     assert_eq!(failure(&mut *{ foreign }).await.kind(), ErrorKind::Invalid);
 }
 
+/// Without it nobody can tell whether what is gone from a quiet shard was missed.
+#[tokio::test(start_paused = true)]
+async fn an_answer_says_when_it_was_given_by_the_clock_of_the_service() {
+    let (stream, source, _) = one_shard().await;
+    let began = stream.now();
+    tokio::time::advance(Duration::from_millis(61_700)).await;
+    put(&stream, &["one", "two"]);
+    let mut reader = open(&source, StartPosition::TrimHorizon).await;
+    for _ in 0..3 {
+        let served_at = reader.next_batch(max(10)).await.unwrap().served_at;
+        assert_eq!(served_at, Some(began + Duration::from_secs(61)), "in whole seconds, rounded down");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_time_to_come_is_waited_for() {
     let (stream, source, _) = one_shard().await;

@@ -55,6 +55,16 @@ async fn a_memory_stream_that_parks_conforms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_memory_stream_that_trims_silently_conforms() {
+    conformance::source(async || {
+        let stream = MemoryStream::builder("conformance").shards(4).trims_silently(true).build();
+        let caps = source::Caps::none().with_reshard().with_trim().with_virtual_time();
+        MemoryHarness::new(stream.clone(), stream).with_caps(caps)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrapper_without_faults_conforms_and_no_check_is_skipped() {
     let report = conformance::source_report(async || {
         let (stream, faults) = (stream(), Faults::none());

@@ -2,6 +2,7 @@
 
 pub mod measure;
 pub mod simulation;
+pub mod stories;
 
 /// The README's Rust, compiled and run.
 #[cfg(doctest)]

@@ -110,10 +110,10 @@ mod tests {
         let table = list();
         let ids: BTreeSet<&str> = table.iter().map(|check| check.id).collect();
         assert_eq!(ids.len(), table.len());
-        for (letter, count) in [("D", 5), ("O", 12), ("R", 15), ("C", 5), ("E", 5), ("S", 8), ("X", 5), ("T", 2)] {
+        for (letter, count) in [("D", 5), ("O", 13), ("R", 15), ("C", 5), ("E", 5), ("S", 8), ("X", 5), ("T", 2)] {
             assert_eq!(ids.iter().filter(|id| id.starts_with(letter)).count(), count, "{letter}");
         }
-        assert_eq!(ids.iter().filter(|id| id.starts_with('L')).count(), 18);
+        assert_eq!(ids.iter().filter(|id| id.starts_with('L')).count(), 19);
         assert_eq!(ids.iter().filter(|id| id.starts_with('N')).count(), 6);
         assert!(table.iter().all(|check| !check.rule.is_empty() && check.name.contains('_')));
     }

@@ -262,7 +262,7 @@ async fn what_waits_is_called_back_with_what_it_has_been_through_and_goes_on_fro
     let before = sink.calls().len();
     let mut settled = Vec::new();
     deliver(&terms, batch("a1"), Some(history), |report| {
-        settled.extend(matches!(report, Report::Settled(..)).then_some(()))
+        settled.extend(matches!(report, Report::Settled(..)).then_some(()));
     })
     .await;
     assert_eq!((sink.calls().len() - before, settled.len()), (1, 1));

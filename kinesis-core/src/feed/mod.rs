@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind};
 use crate::observe::Observer;
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
-use crate::shard::{Shard, ShardId};
+use crate::shard::{Shard, ShardId, StartPosition};
 use crate::signal::Listener;
 use crate::source::StreamSource;
 
@@ -103,6 +103,8 @@ pub(crate) struct Feed {
     answer: mpsc::UnboundedSender<(TrackId, Answer)>,
     answers: mpsc::UnboundedReceiver<(TrackId, Answer)>,
     turns: Turns,
+    /// Where readers that catch up were opened lately, and when.
+    opened: Vec<(StartPosition, Instant)>,
     /// By lane.
     waiters: BTreeMap<usize, Waiter>,
     /// What the stream's clock showed, and when on ours.
@@ -134,6 +136,7 @@ impl Feed {
             answer,
             answers,
             turns: Turns::default(),
+            opened: Vec::new(),
             waiters: BTreeMap::new(),
             clock: None,
             newest: None,
@@ -208,12 +211,12 @@ impl Feed {
         self.last_failure
     }
 
-    /// A lane at the tip of a track asks for more. One that is hungry holds nothing, and so can take a record even where
-    /// there is no room: for it alone a read is made then.
-    pub(crate) fn want(&mut self, track: TrackId, hungry: bool) {
+    /// A lane at the tip of a track asks for more; urgently, if it holds nothing and so takes a record without room. What
+    /// is read without room for anybody else would only be dropped, and read again.
+    pub(crate) fn want(&mut self, track: TrackId, urgent: bool) {
         if let Some(track) = self.track(track) {
             track.wanted = true;
-            track.hungry |= hungry;
+            track.urgent |= urgent;
         }
     }
 
@@ -266,11 +269,15 @@ impl Feed {
             self.open_for_waiters(now, &mut planned);
         }
         let parks = self.config.source.caps().parks;
-        let mut without_room = Vec::new();
-        while let Some(index) = self.next_to_read(now, parks, &without_room, &mut planned) {
-            if !self.ask(index, now) {
-                without_room.push(index);
+        let mut only_urgent = false;
+        while let Some(index) = self.next_to_read(now, parks, only_urgent, &mut planned) {
+            // Who finds no room does not keep those from reading who need none.
+            if !self.ask(index, now) && std::mem::replace(&mut only_urgent, true) {
+                return planned;
             }
+        }
+        if only_urgent {
+            return planned;
         }
         if !self.tracks.iter().any(|track| track.is_eager(replayable)) {
             (self.starved, self.queued, self.turn) = (None, None, None);
@@ -279,19 +286,13 @@ impl Feed {
     }
 
     /// Which track reads now.
-    fn next_to_read(
-        &mut self,
-        now: Instant,
-        parks: bool,
-        without_room: &[usize],
-        planned: &mut Planned,
-    ) -> Option<usize> {
+    fn next_to_read(&mut self, now: Instant, parks: bool, only_urgent: bool, planned: &mut Planned) -> Option<usize> {
         let replayable = self.replayable();
         let mut wake_at = |at: Instant| planned.wake = Some(planned.wake.map_or(at, |wake| wake.min(at)));
         let mut ready = Vec::new();
-        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| track.is_eager(replayable)) {
+        let eager = |track: &Track| track.is_eager(replayable) && (track.urgent || !only_urgent);
+        for (index, track) in self.tracks.iter().enumerate().filter(|(_, track)| eager(track)) {
             match track.not_before.filter(|_| !track.is_due(now)) {
-                None if without_room.contains(&index) => {}
                 None => ready.push(index),
                 Some(at) => wake_at(at),
             }
@@ -326,16 +327,20 @@ impl Feed {
         };
         let budget = &self.config.budget;
         let track = &mut self.tracks[index];
-        let (max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
+        let (mut max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
         if parks && index == 0 {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
         }
-        let allowed = match (budget.reserve(expected), self.turn.take_if(|_| track.hungry)) {
+        let turn = if track.urgent { self.turn.take() } else { None };
+        let allowed = match (budget.reserve(expected), turn) {
             (Some(reserved), _) => Allowed::Room { _reserved: reserved },
-            (None, Some(turn)) => Allowed::Turn(turn),
+            (None, Some(turn)) => {
+                max = track.at_most(max, budget.limit().saturating_sub(budget.used()));
+                Allowed::Turn(turn)
+            }
             (None, None) => {
-                if track.hungry && self.queued.is_none() {
+                if track.urgent && self.queued.is_none() {
                     let budget = budget.clone();
                     self.queued = Some(Box::pin(async move { budget.turn().await }));
                 }
@@ -383,9 +388,19 @@ impl Feed {
         // Whoever is a little further back comes along.
         let close = self.waiters.values().map(|waiter| &waiter.from).filter(|from| from.is_near(&oldest.from));
         let from = lowest(close).unwrap_or(oldest.from);
+        // What was read there was let go before anybody could take it: nobody has more room for it at once.
+        let idle = self.config.idle;
+        self.opened.retain(|(_, at)| *at + idle > now);
+        if let Some((_, at)) = self.opened.iter().find(|(position, _)| *position == from.position) {
+            planned.wake = Some(planned.wake.map_or(*at + idle, |wake| wake.min(*at + idle)));
+            return;
+        }
+        self.opened.push((from.position, now));
         let id = TrackId(self.next_id);
         self.next_id += 1;
-        self.tracks.push(Track::start(id, &self.config, from, self.answer.clone()));
+        let mut track = Track::start(id, &self.config, from, self.answer.clone());
+        track.expect_as(&self.tracks[0]);
+        self.tracks.push(track);
         planned.opened = true;
     }
 
@@ -443,9 +458,9 @@ impl Feed {
             What::Pages(pages) => {
                 let (records, bytes) = pages
                     .iter()
-                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
+                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_bytes()));
                 track.learn(records, bytes, at_tip);
-                (track.wanted, track.hungry) = (false, false);
+                track.met();
                 if let Some((next, _)) = gap.as_ref().and_then(|gap| gap.to) {
                     track.ring.tear(next);
                 }
@@ -467,7 +482,7 @@ impl Feed {
                 News::Nothing { moved: resume.is_some() }
             }
             What::End(children) => {
-                (track.wanted, track.hungry) = (false, false);
+                track.met();
                 track.ring.set_end(children);
                 News::End(id)
             }

@@ -1,6 +1,5 @@
 use super::*;
 use crate::observe::Silent;
-use crate::shard::StartPosition;
 use crate::source::{Batch, SourceCaps};
 use crate::wrap::scripted::{Scripted, batch, empty, ends, fails, hangs};
 

@@ -44,8 +44,8 @@ pub(super) struct Track {
     pub(super) ring: Ring,
     /// Some lane at the tip asked for more.
     pub(super) wanted: bool,
-    /// One of them holds nothing.
-    pub(super) hungry: bool,
+    /// One of them holds nothing, and takes a record however full the budget is.
+    pub(super) urgent: bool,
     /// Since when a request is under way.
     pub(super) asked: Option<Instant>,
     pub(super) allowed: Option<Allowed>,
@@ -81,7 +81,7 @@ impl Track {
             id,
             ring: Ring::new(config.ring, from),
             wanted: false,
-            hungry: false,
+            urgent: false,
             asked: None,
             allowed: None,
             not_before: None,
@@ -97,7 +97,19 @@ impl Track {
     /// Reads nothing any more.
     pub(super) fn close(&mut self) {
         self.task.abort();
-        (self.allowed, self.wanted) = (None, false);
+        self.allowed = None;
+        self.met();
+    }
+
+    /// What was wanted is there, or never will be.
+    pub(super) fn met(&mut self) {
+        (self.wanted, self.urgent) = (false, false);
+    }
+
+    /// Fewer records, so that what comes is no more than `room`, or one record.
+    pub(super) fn at_most(&self, max: NonZeroUsize, room: usize) -> NonZeroUsize {
+        let fit = room / self.per_record.unwrap_or(UNSEEN_RECORD).max(1);
+        NonZeroUsize::new(fit).map_or(NonZeroUsize::MIN, |fit| fit.min(max))
     }
 
     /// Whether it would read if it were time to.
@@ -132,6 +144,11 @@ impl Track {
         self.not_before = None;
         // A reader that is gone has panicked, and said so.
         let _ = self.requests.try_send(max);
+    }
+
+    /// Expects records of the size that another track has seen.
+    pub(super) fn expect_as(&mut self, other: &Self) {
+        self.per_record = other.per_record;
     }
 
     /// Takes in what a read brought.

@@ -129,6 +129,11 @@ mod tests {
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
         assert_eq!(
+            (absent.holds_before(1, 5), absent.holds_before(1, 7)),
+            (false, true),
+            "what follows holds nothing back"
+        );
+        assert_eq!(
             (absent.first_to_return(0, now), absent.between(0, 6), absent.between(0, 9)),
             (Some(6), vec![], vec![6])
         );

@@ -156,9 +156,11 @@ impl Lane {
         }
         if page.footprint(index) > self.parts.account.room() && !self.holds_nothing() {
             self.starved = true;
+            self.needs = page.footprint(index);
             return false;
         }
         self.note_taking(now);
+        self.needs = 1;
         self.demand.emit(size);
         if let Some(history) = self.absent.take(offset) {
             self.histories.insert(offset, history);

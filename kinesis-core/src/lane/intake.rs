@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Lane, Spot, State};
-use crate::feed::{Feed, Gap, TrackId};
+use crate::feed::{Feed, Gap, Ring, Start, TrackId};
 use crate::record::{Holding, Page};
 use crate::selector::Selector;
+use crate::shard::StartPosition;
 use crate::sink::Picks;
 
 /// What a lane asks for that it does not have.
@@ -44,7 +45,7 @@ impl Lane {
 
     /// Whether there is memory for what it asks for.
     fn has_room(&self) -> bool {
-        self.holds_nothing() || self.parts.account.room() > 0
+        self.holds_nothing() || self.parts.account.room() >= self.needs
     }
 
     /// Whether it holds no payload at all: then it may take a record whatever the budget says.
@@ -90,9 +91,10 @@ impl Lane {
     }
 
     /// Finds where it reads: at the front as soon as that has everything it needs, otherwise where it is, or wherever
-    /// something is that has.
+    /// something is that has. What passes once only is kept for those who wait as well.
     fn find(&mut self, feed: &Feed) {
-        if self.parts.state != State::Running {
+        let waits = self.parts.state == State::Gated && !feed.replayable();
+        if self.parts.state != State::Running && !waits {
             return;
         }
         // What a lane that follows has not looked at, it does not want.
@@ -102,7 +104,9 @@ impl Lane {
             return;
         }
         let next = self.next();
-        let found = if self.spot.is_none() {
+        let found = if !feed.replayable() {
+            Some((TrackId::FRONT, feed.front().locate(next).unwrap_or_else(|| join(feed.front(), &next))))
+        } else if self.spot.is_none() {
             feed.locate(next)
         } else {
             feed.front().locate(next).map(|at| (TrackId::FRONT, at))
@@ -205,6 +209,7 @@ impl Lane {
             let roomy = footprint <= room;
             if !away && !(self.demand.admits(size) && (roomy || self.holds_nothing())) {
                 self.starved = self.demand.admits(size);
+                self.needs = footprint;
                 stopped = Some(index);
                 break;
             }
@@ -218,6 +223,7 @@ impl Lane {
                 continue;
             }
             self.note_taking(now);
+            self.needs = 1;
             self.demand.emit(size);
             let slot = if self.slots.len() > 1 { self.slot_of(hash) } else { 0 };
             if !roomy {
@@ -244,4 +250,9 @@ impl Lane {
         }
         end
     }
+}
+
+/// Where a lane joins the ring of a source that can be read once only, when what comes before is gone.
+fn join(ring: &Ring, next: &Start) -> u64 {
+    if next.position == StartPosition::Latest { ring.tip() } else { ring.base() }
 }

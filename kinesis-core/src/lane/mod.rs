@@ -117,6 +117,8 @@ pub(crate) struct Lane {
     progressed_at: Instant,
     /// It could take more if there were room in the budget.
     starved: bool,
+    /// The room in bytes without which it takes no more, unless it holds nothing.
+    needs: usize,
     last_failure: Option<String>,
 }
 
@@ -157,6 +159,7 @@ impl Lane {
             opened: parts.state != State::Gated,
             progressed_at: Instant::now(),
             starved: false,
+            needs: 1,
             last_failure: None,
             parts,
         }

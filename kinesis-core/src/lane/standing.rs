@@ -81,7 +81,7 @@ impl Lane {
 
     /// Gives up what is under way and what is held.
     pub(crate) fn let_go(&mut self) {
-        self.drain();
+        self.drop_queued();
         self.tasks.abort_all();
         self.runs.clear();
         self.absent.clear();
@@ -105,15 +105,23 @@ impl Lane {
         !self.is_working() || settled || waits()
     }
 
-    /// Stops starting deliveries: what is under way is finished, the rest is left to whoever comes next.
-    pub(crate) fn drain(&mut self) {
+    /// Stops starting deliveries. What is with the sink is finished; the rest is left to whoever comes next, and with
+    /// `abandon_waiting` so is what waits for another attempt.
+    pub(crate) fn drain(&mut self, abandon_waiting: bool) {
+        self.drop_queued();
+        if abandon_waiting {
+            self.parts.terms.recall.give();
+        }
+    }
+
+    fn drop_queued(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.queue = Queue::default());
         self.held = super::HeldKeys::default();
     }
 
-    /// Whether nothing is under way. With `abandon_waiting`, what waits for another attempt does not count.
-    pub(crate) fn is_drained(&self, abandon_waiting: bool) -> bool {
-        self.parts.state != State::Running || self.runs.values().all(|run| run.waiting && abandon_waiting)
+    /// Whether nothing is under way.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.parts.state != State::Running || self.runs.is_empty()
     }
 
     /// Clears away tasks that are done.

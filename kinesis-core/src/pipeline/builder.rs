@@ -60,7 +60,8 @@ impl PipelineBuilder {
         self
     }
 
-    /// Adds a subscription. Any number, each with a name of its own.
+    /// Adds a subscription. Any number, each with a name of its own; none, when all are attached later by the
+    /// [`handle`](Pipeline::handle).
     pub fn subscribe(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
         self
@@ -167,9 +168,6 @@ impl PipelineBuilder {
         if self.application.trim().is_empty() {
             return Err(Error::invalid("the application has no name; leases and cursors are stored under it"));
         }
-        if self.subscriptions.is_empty() {
-            return Err(Error::invalid("there is no subscription; add one with `subscribe`"));
-        }
         for (field, value) in [("commit_every", self.commit_every), ("failover", self.failover)] {
             if value.is_zero() {
                 return Err(Error::invalid(format!("{field} is 0; it has to be longer")));
@@ -180,7 +178,7 @@ impl PipelineBuilder {
         }
         let mut names = std::collections::BTreeSet::new();
         for subscription in &self.subscriptions {
-            check(subscription, self.byte_budget)?;
+            check(subscription, self.byte_budget, self.source.caps())?;
             if !names.insert(&subscription.name) {
                 let name = &subscription.name;
                 return Err(Error::invalid(format!("two subscriptions are named {name:?}; names must differ")));

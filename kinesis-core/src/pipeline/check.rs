@@ -7,6 +7,7 @@ use super::{OnReject, Subscription};
 use crate::error::{Error, Result};
 use crate::selector::Selector;
 use crate::shard::StartPosition;
+use crate::source::SourceCaps;
 
 /// The longest name of a subscription, in bytes: it is part of every stored row.
 const LONGEST_NAME: usize = 256;
@@ -16,19 +17,19 @@ const LONGEST_NAME: usize = 256;
 /// # Errors
 ///
 /// [`Invalid`](crate::ErrorKind::Invalid), naming the subscription, the field, its value and the way out.
-pub(crate) fn check(subscription: &Subscription, budget: usize) -> Result<()> {
-    problem(subscription, budget)
+pub(crate) fn check(subscription: &Subscription, budget: usize, caps: SourceCaps) -> Result<()> {
+    problem(subscription, budget, caps)
         .map_or(Ok(()), |why| Err(Error::invalid(format!("subscription {:?}: {why}", subscription.name))))
 }
 
 /// The rest of a sentence that names the subscription.
-fn problem(subscription: &Subscription, budget: usize) -> Option<String> {
+fn problem(subscription: &Subscription, budget: usize, caps: SourceCaps) -> Option<String> {
     let Subscription { name, selector, batch, demand, retry, on_reject, sink, start, cap, .. } = subscription;
     if name.trim().is_empty() {
-        return Some("the name is empty; cursors are stored under it".into());
+        return Some("the name is empty, and cursors are stored under it; give it another one".into());
     }
     if name.len() > LONGEST_NAME {
-        return Some(format!("the name has {} bytes; at most {LONGEST_NAME} are allowed", name.len()));
+        return Some(format!("the name has {} bytes; at most {LONGEST_NAME} are allowed; shorten it", name.len()));
     }
     if let Selector::Only(channels) = selector
         && channels.is_empty()
@@ -40,6 +41,11 @@ fn problem(subscription: &Subscription, budget: usize) -> Option<String> {
             "`start_at` is record {number}, but a sequence number belongs to one shard; start elsewhere, and use \
              `Handle::seek_shard` for that shard"
         ));
+    }
+    if let StartPosition::Timestamp(_) = start
+        && !caps.timestamps
+    {
+        return Some(format!("`start_at` is {start}, but the source cannot be read from a time on; start elsewhere"));
     }
     let cap = cap.unwrap_or_else(|| default_cap(budget));
     for (field, value) in [
@@ -68,7 +74,10 @@ fn problem(subscription: &Subscription, budget: usize) -> Option<String> {
         }
     }
     if retry.base > retry.cap {
-        return Some(format!("`retry.base` is {:?}, more than `retry.cap`, {:?}", retry.base, retry.cap));
+        let (base, cap) = (retry.base, retry.cap);
+        return Some(format!(
+            "`retry.base` is {base:?}, more than `retry.cap`, {cap:?}; lower the one or raise the other"
+        ));
     }
     if retry.max_age == Duration::ZERO {
         return Some("`retry.max_age` is 0, so no record would be tried twice; use `retry.attempts` for that".into());
@@ -76,7 +85,9 @@ fn problem(subscription: &Subscription, budget: usize) -> Option<String> {
     if let OnReject::DeadLetter(letters) = on_reject
         && std::ptr::addr_eq(Arc::as_ptr(letters), Arc::as_ptr(sink))
     {
-        return Some("the dead-letter sink is the sink itself, which just refused the record; use another one".into());
+        return Some(
+            "`on_reject` sends dead letters to the sink itself, which just refused the record; use another one".into(),
+        );
     }
     None
 }

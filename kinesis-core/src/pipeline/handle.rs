@@ -48,6 +48,28 @@ impl Registry {
     }
 }
 
+/// What a run has done so far.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    registry: Registry,
+    records_read: Arc<AtomicU64>,
+}
+
+impl Counts {
+    pub(super) fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let all = self.registry.all();
+        Summary {
+            subscriptions: all.iter().map(|(name, counters)| (name.clone(), counters.summary())).collect(),
+            records_read: self.records_read.load(Ordering::Relaxed),
+            ..Summary::default()
+        }
+    }
+}
+
 /// Changes a pipeline and looks into it while it runs. Cloning shares it.
 ///
 /// Changes are written to the lease store before they take effect, so they survive a restart: what is paused stays paused,
@@ -73,8 +95,7 @@ impl Registry {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Handle {
-    registry: Registry,
-    records_read: Arc<AtomicU64>,
+    counts: Counts,
     requests: mpsc::UnboundedSender<Request>,
 }
 
@@ -86,26 +107,17 @@ impl Handle {
         let (requests, asked) = mpsc::unbounded_channel();
         let registry = Registry::default();
         attached.iter().for_each(|(name, attached)| registry.add(name, &attached.counters));
-        (Self { registry, records_read, requests }, asked)
+        (Self { counts: Counts { registry, records_read }, requests }, asked)
     }
 
-    pub(super) fn registry(&self) -> Registry {
-        self.registry.clone()
+    pub(super) fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// The counts up to now. Shards finished and the drain are known only when the run is over.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary {
-            subscriptions: self
-                .registry
-                .all()
-                .iter()
-                .map(|(name, counters)| (name.clone(), counters.summary()))
-                .collect(),
-            records_read: self.records_read.load(Ordering::Relaxed),
-            ..Summary::default()
-        }
+        self.counts.summary()
     }
 
     /// Adds a subscription. One that the store knows goes on where it was; another one starts as it says, in closed shards

@@ -22,7 +22,7 @@ pub use summary::{SubscriptionSummary, Summary};
 pub(crate) use check::{check, default_cap};
 pub(crate) use handle::{Registry, Request};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sink::SubscriptionName;
 use crate::source::StreamSource;
 use crate::worker::{Attached, Worker, WorkerConfig};
@@ -48,8 +48,9 @@ impl Pipeline {
         self.handle.clone()
     }
 
+    #[cfg(test)]
     pub(crate) fn into_worker(self) -> Worker {
-        Worker::new(self.worker, self.attached, self.handle.registry(), self.requests)
+        Worker::new(self.worker, self.attached, self.handle.counts().registry(), self.requests)
     }
 
     /// Runs until `shutdown` is ready or a finite source has ended; then drains and says what was done.
@@ -59,6 +60,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) without a subscription and without a handle to attach one by.
+    ///
     /// When the source or the store fails for good. What had been read before is delivered first, and the shards are
     /// released; [`Handle::summary`] says how far it came.
     ///
@@ -67,14 +70,22 @@ impl Pipeline {
     /// Dropping the future stops everything at once: no cursor is stored and no lease released. Nothing is lost by that,
     /// but what was delivered since the last stored cursor comes again.
     pub async fn run_until(self, shutdown: impl Future<Output = ()> + Send) -> Result<Summary> {
-        let handle = self.handle();
-        let done = self.into_worker().run(shutdown).await;
+        let Self { worker, attached, requests, handle } = self;
+        let counts = handle.counts();
+        // Once the caller has dropped his, nobody can attach a subscription any more.
+        drop(handle);
+        if attached.is_empty() && requests.is_closed() {
+            return Err(Error::invalid(
+                "there is no subscription, and nobody who could attach one; add one with `subscribe`, or keep a `handle`",
+            ));
+        }
+        let done = Worker::new(worker, attached, counts.registry(), requests).run(shutdown).await;
         match done.failure {
             Some(error) => Err(error),
             None => Ok(Summary {
                 shards_finished: done.shards_finished,
                 drain_timed_out: done.drain_timed_out,
-                ..handle.summary()
+                ..counts.summary()
             }),
         }
     }

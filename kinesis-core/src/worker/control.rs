@@ -5,18 +5,30 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::attach::{pin_tip, starting_at};
+use super::change::Change;
 use super::runner::Command;
 use super::{Attached, Worker, attach};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lease::{LeaseStore, Progress, SubscriptionRecord};
+use crate::lease::Progress;
 use crate::pipeline::{BudgetStatus, Request, ShardStatus, Status, Subscription, SubscriptionStatus, check};
 use crate::shard::{Shard, ShardId, StartPosition};
 use crate::sink::SubscriptionName;
-use crate::source::StreamSource;
 
 /// How often the source and the store are tried before whoever asked is told.
 const TRIES: u32 = 5;
+
+/// Tries again what failed in passing. No closure: the future of one that borrows cannot be sent to another thread.
+macro_rules! patiently {
+    ($worker:expr, $what:expr) => {{
+        let mut failures = 0;
+        loop {
+            match $what.await {
+                Ok(answer) => break answer,
+                Err(error) => $worker.wait_out(&mut failures, error).await?,
+            }
+        }
+    }};
+}
 
 impl Worker {
     /// Does what was asked for, and answers.
@@ -37,7 +49,7 @@ impl Worker {
 
     async fn attach(&mut self, subscription: Subscription) -> Result<()> {
         let name = subscription.name.clone();
-        check(&subscription, self.config.budget.limit())?;
+        check(&subscription, self.config.budget.limit(), self.config.source.caps())?;
         if self.attached.contains_key(&name) {
             return Err(Error::invalid(format!("subscription {name:?} is attached already; detach it first")));
         }
@@ -46,16 +58,17 @@ impl Worker {
         let listing = self.list().await?;
         let config = Arc::clone(&self.config);
         let wanted = [Arc::clone(&attached.subscription)];
-        let mut records = patiently(self, async || {
-            attach::attach(config.source.as_ref(), config.store.as_ref(), &wanted, &listing).await
-        })
-        .await?;
+        let (source, store) = (config.source.as_ref(), config.store.as_ref());
+        let mut records = patiently!(self, attach::attach(source, store, &wanted, &listing));
         let record = records.remove(&name).ok_or_else(|| Error::contract("the store forgot a subscription at once"))?;
         self.read_rows().await?;
         attached.counters.resumed();
         self.attached.insert(name.clone(), attached);
         self.shards.list(&listing);
-        self.shards.begin_anew(&name, |_| true);
+        let before = self.shards.records().get(&name);
+        if before.is_none_or(|before| before.generation != record.generation || before.sought != record.sought) {
+            self.shards.begin_anew(&name, |_| true);
+        }
         self.shards.set_record(record);
         self.place_lanes(&name, |_| true);
         Ok(())
@@ -70,7 +83,7 @@ impl Worker {
 
     async fn pause(&mut self, name: &SubscriptionName, paused: bool) -> Result<()> {
         let halted = self.attached(name)?.counters.is_halted();
-        self.rewrite(name, async |record, _| Ok(SubscriptionRecord { paused, ..record.clone() })).await?;
+        self.rewrite(name, Change::Pause(paused)).await?;
         if halted && !paused {
             self.attached(name)?.counters.resumed();
             self.read_rows().await?;
@@ -85,11 +98,7 @@ impl Worker {
         self.attached(name)?;
         self.check_time(to)?;
         let listing = self.list().await?;
-        self.rewrite(name, async |record, source| {
-            let new = starting_at(source, &record.name, to, record.next_generation(), &listing).await?;
-            Ok(SubscriptionRecord { paused: record.paused, ..new })
-        })
-        .await?;
+        self.rewrite(name, Change::Seek(to, &listing)).await?;
         self.shards.list(&listing);
         self.begin_anew(name, |_| true).await
     }
@@ -103,26 +112,12 @@ impl Worker {
             return Err(Error::not_found("the stream does not retain this shard").on_shard(shard));
         }
         let family = self.shards.family(shard);
-        self.rewrite(name, async |record, source| {
-            let mut new = record.clone();
-            let generation = record.next_generation();
-            for member in &family {
-                new.sought.insert(member.clone(), generation);
-                new.pins.insert(member.clone(), StartPosition::TrimHorizon);
-            }
-            let pinned = if to == StartPosition::Latest { pin_tip(source, shard).await?.unwrap_or(to) } else { to };
-            new.pins.insert(shard.clone(), pinned);
-            Ok(new)
-        })
-        .await?;
+        self.rewrite(name, Change::SeekShard(shard, to, &family)).await?;
         self.begin_anew(name, |shard| family.contains(shard)).await
     }
 
     async fn forget(&mut self, name: &SubscriptionName) -> Result<()> {
-        self.rewrite(name, async |record, _| {
-            Ok(SubscriptionRecord { forgotten: true, generation: record.next_generation(), ..record.clone() })
-        })
-        .await?;
+        self.rewrite(name, Change::Forget).await?;
         self.attached.remove(name);
         self.shards.tell(|| Command::Forget(name.clone()));
         // Rows that nobody holds are changed here. A holder of ours does it with its next progress.
@@ -131,7 +126,8 @@ impl Worker {
         let gone = Progress::default().with_forgotten([name.clone()]);
         let free = self.shards.rows().filter(|row| row.owner.is_none() && row.cursors.contains_key(name));
         for row in free.cloned().collect::<Vec<_>>() {
-            patiently(self, async || config.store.reset(&row, &gone).await).await?;
+            // Whoever has taken the row meanwhile knows that the subscription is forgotten.
+            patiently!(self, config.store.reset(&row, &gone));
         }
         Ok(())
     }
@@ -182,24 +178,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Changes a subscription's record, however many others change it at the same time.
-    async fn rewrite(
-        &mut self,
-        name: &SubscriptionName,
-        change: impl AsyncFn(&SubscriptionRecord, &dyn StreamSource) -> Result<SubscriptionRecord>,
-    ) -> Result<()> {
+    /// Changes a subscription's record.
+    async fn rewrite(&mut self, name: &SubscriptionName, change: Change<'_>) -> Result<()> {
         let config = Arc::clone(&self.config);
         let (source, store) = (config.source.as_ref(), config.store.as_ref());
-        let record = patiently(self, async || {
-            loop {
-                let seen = find(store, source, name).await?;
-                let new = change(&seen, source).await?;
-                if store.put_subscription(Some(&seen), &new).await? {
-                    return Ok(SubscriptionRecord { revision: seen.revision + 1, ..new });
-                }
-            }
-        })
-        .await?;
+        let record = patiently!(self, change.write(source, store, name));
         self.shards.set_record(record);
         Ok(())
     }
@@ -215,7 +198,7 @@ impl Worker {
 
     /// Puts lanes of a subscription on the shards held, in place of those that are there. Shards that are not held are
     /// looked for.
-    fn place_lanes(&mut self, name: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
+    pub(super) fn place_lanes(&mut self, name: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
         let held: Vec<_> = self.shards.held().filter(|(shard, _)| on(shard)).collect();
         let lanes: Vec<_> = held
             .into_iter()
@@ -234,50 +217,32 @@ impl Worker {
         self.stale = true;
     }
 
+    /// Waits before another try at what failed in passing; gives back any other error, and the last.
+    async fn wait_out(&mut self, failures: &mut u32, error: Error) -> Result<()> {
+        *failures += 1;
+        let passes = error.kind().is_retryable() || error.kind() == ErrorKind::PositionExpired;
+        if !passes || *failures == TRIES {
+            return Err(error);
+        }
+        let wait = self.config.retry.wait(*failures, &mut self.rng);
+        sleep(wait.max(error.retry_after().unwrap_or_default())).await;
+        Ok(())
+    }
+
     async fn list(&mut self) -> Result<Vec<Shard>> {
         let config = Arc::clone(&self.config);
-        patiently(self, async || config.source.list_shards().await).await
+        Ok(patiently!(self, config.source.list_shards()))
     }
 
     async fn read_rows(&mut self) -> Result<()> {
         let config = Arc::clone(&self.config);
-        let rows = patiently(self, async || config.store.list().await).await?;
+        let rows = patiently!(self, config.store.list());
         let stream = config.source.stream();
         self.shards.set_rows(rows.into_iter().filter(|row| row.key.stream == *stream));
         Ok(())
     }
 }
 
-async fn find(
-    store: &dyn LeaseStore,
-    source: &dyn StreamSource,
-    name: &SubscriptionName,
-) -> Result<SubscriptionRecord> {
-    let records = store.subscriptions().await?.into_iter();
-    let mut of_name = records.filter(|record| record.stream == *source.stream() && record.name == *name);
-    let unknown =
-        || Error::not_found(format!("the store knows no subscription {name:?} of stream {}", source.stream()));
-    of_name.next().filter(|record| !record.forgotten).ok_or_else(unknown)
-}
-
 fn not_attached(name: &SubscriptionName) -> Error {
     Error::not_found(format!("no subscription {name:?} is attached to this pipeline"))
-}
-
-/// Tries again what failed in passing.
-async fn patiently<T>(worker: &mut Worker, what: impl AsyncFn() -> Result<T>) -> Result<T> {
-    let mut failures = 0;
-    loop {
-        match what().await {
-            Err(error) if error.kind().is_retryable() || error.kind() == ErrorKind::PositionExpired => {
-                failures += 1;
-                if failures == TRIES {
-                    return Err(error);
-                }
-                let wait = worker.config.retry.wait(failures, &mut worker.rng);
-                sleep(wait.max(error.retry_after().unwrap_or_default())).await;
-            }
-            answer => return answer,
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The worker: which shards are mine, which may be read already, and when is the work done.
 
 mod attach;
+mod change;
 mod control;
 mod keeper;
 mod runner;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
@@ -97,6 +98,9 @@ pub(crate) struct Worker {
     rng: fastrand::Rng,
     /// Something happened after which leases are looked at again.
     stale: bool,
+    /// How often in a row that failed in passing, and when it is tried again.
+    failures: u32,
+    retry_at: Option<Instant>,
     done: Done,
 }
 
@@ -117,6 +121,8 @@ impl Worker {
             tasks: JoinSet::new(),
             notices: mpsc::unbounded_channel(),
             stale: true,
+            failures: 0,
+            retry_at: None,
             done: Done::default(),
             config,
         }
@@ -128,7 +134,7 @@ impl Worker {
         // Kept over the rounds: whoever asks something often must not put it off.
         let mut recheck_at = Instant::now();
         loop {
-            if self.stale {
+            if self.stale && self.retry_at.is_none_or(|at| at <= Instant::now()) {
                 let synced = tokio::select! {
                     biased;
                     () = &mut shutdown => break,
@@ -142,12 +148,14 @@ impl Worker {
             if self.done.failure.is_some() || self.is_finished() {
                 break;
             }
-            let rechecks = self.shards.waits_for_lease();
+            let look_at = self.retry_at.or_else(|| self.shards.waits_for_lease().then_some(recheck_at));
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(notice) = self.notices.1.recv() => self.on_notice(notice),
-                Some(request) = self.requests.recv() => {
+                // Without a request there is nobody left who could ask.
+                request = self.requests.recv(), if !self.nobody_asks() => {
+                    let Some(request) = request else { continue };
                     tokio::select! {
                         biased;
                         () = &mut shutdown => break,
@@ -155,7 +163,7 @@ impl Worker {
                     }
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended),
-                () = sleep_until(recheck_at), if rechecks => self.stale = true,
+                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => self.stale = true,
             }
         }
         self.drain().await;
@@ -165,34 +173,31 @@ impl Worker {
     /// Nothing runs, and there is nothing left that could.
     fn is_finished(&self) -> bool {
         let all_halted = self.attached.values().all(|attached| attached.counters.is_halted());
-        // Without a subscription it waits for one.
-        let idle = self.tasks.is_empty() && !self.stale && !self.attached.is_empty();
+        let waits_for_one = self.attached.is_empty() && !self.nobody_asks();
+        let idle = self.tasks.is_empty() && !self.stale && !waits_for_one;
         idle && (all_halted || !self.shards.waits_for_lease())
     }
 
-    /// Looks at the stream and the store, and takes every shard that is free and may be read. Passing faults are waited
-    /// out.
+    /// Whether no handle is left.
+    fn nobody_asks(&self) -> bool {
+        self.requests.is_closed() && self.requests.is_empty()
+    }
+
+    /// Looks at the stream and the store, and takes every shard that is free and may be read. After a passing fault it
+    /// says when to look again: requests and notices are not kept waiting for that.
     async fn sync(&mut self) -> Result<()> {
-        let mut failures = 0;
-        loop {
-            match self.try_sync().await {
-                Ok(()) => {
-                    self.stale = false;
-                    return Ok(());
-                }
-                Err(error) if error.kind().is_retryable() => {
-                    failures += 1;
-                    let wait = self.config.retry.wait(failures, &mut self.rng);
-                    tracing::warn!(
-                        error = error.chain(),
-                        ?wait,
-                        "the stream or the store did not answer; trying again"
-                    );
-                    sleep(wait.max(error.retry_after().unwrap_or_default())).await;
-                }
-                Err(error) => return Err(error),
+        match self.try_sync().await {
+            Ok(()) => (self.stale, self.failures, self.retry_at) = (false, 0, None),
+            Err(error) if error.kind().is_retryable() => {
+                self.failures += 1;
+                let wait = self.config.retry.wait(self.failures, &mut self.rng);
+                let wait = wait.max(error.retry_after().unwrap_or_default());
+                tracing::warn!(error = error.chain(), ?wait, "the stream or the store did not answer; trying again");
+                self.retry_at = Some(Instant::now() + wait);
             }
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn on_notice(&mut self, notice: Notice) {
@@ -226,9 +231,9 @@ impl Worker {
             Ok((_, Ended::Runner(Exit::Unwanted))) => self.stale = true,
             Ok((_, Ended::Runner(Exit::Drained { in_time }))) => self.done.drain_timed_out |= !in_time,
             Ok((_, Ended::Runner(Exit::Failed(error)) | Ended::Keeper(Kept::Failed(error)))) => self.fail(error),
-            Ok((_, Ended::Keeper(Kept::Released))) => {}
-            // A runner whose lease was lost is stopped by its keeper; the shard may be taken anew when both are gone.
-            Ok((_, Ended::Keeper(Kept::Lost))) => self.stale = true,
+            // A runner whose lease was lost is stopped by its keeper. The shard may be taken anew when both are gone, and
+            // somebody may want it again who did not when it was let go.
+            Ok((_, Ended::Keeper(Kept::Released | Kept::Lost))) => self.stale = true,
             Err(error) if error.is_cancelled() => self.stale = true,
             Err(error) => self.fail(Error::contract("a task of the pipeline panicked").because(error)),
         }

@@ -76,10 +76,6 @@ impl Shards {
         &self.records
     }
 
-    pub(super) fn set_records(&mut self, records: BTreeMap<SubscriptionName, SubscriptionRecord>) {
-        self.records = records;
-    }
-
     pub(super) fn set_record(&mut self, record: SubscriptionRecord) {
         self.records.insert(record.name.clone(), record);
     }

@@ -1,6 +1,6 @@
 //! Syncing: the worker looks at the stream and the store, takes the shards that are free, and puts runners on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
-use super::runner::Runner;
+use super::runner::{Command, Runner};
 use super::shards::Held;
 use super::{Attached, Ended, Worker};
 use crate::deliver::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Feed, FeedConfig, Start, front, lowest};
 use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, shape};
-use crate::lease::{HeldLease, Lease};
+use crate::lease::{HeldLease, Lease, SubscriptionRecord};
 use crate::observe::Event;
 use crate::pipeline::Subscription;
 use crate::shard::{Shard, ShardId, StartPosition};
@@ -29,20 +29,48 @@ impl Worker {
         let stream = config.source.stream();
         let rows = config.store.list().await?;
         self.shards.set_rows(rows.into_iter().filter(|row| row.key.stream == *stream));
-        if self.shards.wants_listing() {
-            let listing = config.source.list_shards().await?;
-            if self.shards.records().is_empty() {
-                let (source, store) = (config.source.as_ref(), config.store.as_ref());
-                let subscriptions: Vec<_> =
-                    self.attached.values().map(|known| Arc::clone(&known.subscription)).collect();
-                self.shards.set_records(attach::attach(source, store, &subscriptions, &listing).await?);
-            }
+        let unknown = |(name, _): &(&SubscriptionName, &Attached)| !self.shards.records().contains_key(*name);
+        let new = self.attached.iter().filter(unknown).map(|(_, attached)| Arc::clone(&attached.subscription));
+        let new: Vec<Arc<Subscription>> = new.collect();
+        let mut listing = Vec::new();
+        if self.shards.wants_listing() || !new.is_empty() {
+            listing = config.source.list_shards().await?;
+        }
+        let records = attach::attach(config.source.as_ref(), config.store.as_ref(), &new, &listing).await?;
+        if !listing.is_empty() {
             self.shards.list(&listing);
         }
+        self.learn(records);
         for shard in self.shards.wanted(&self.working()) {
             self.take_shard(&shard).await?;
         }
         Ok(())
+    }
+
+    /// Takes in who subscribes as the store has it now: another worker may have been asked for a change.
+    fn learn(&mut self, records: BTreeMap<SubscriptionName, SubscriptionRecord>) {
+        for (name, record) in records {
+            let before = self.shards.records().get(&name).cloned();
+            if before.as_ref().is_some_and(|before| before.revision >= record.revision) {
+                continue;
+            }
+            self.shards.set_record(record.clone());
+            let Some((before, attached)) = before.zip(self.attached.get(&name)) else { continue };
+            if record.forgotten {
+                self.attached.remove(&name);
+                self.shards.tell(|| Command::Forget(name.clone()));
+                continue;
+            }
+            let moved = |shard: &ShardId| before.generation_on(shard) != record.generation_on(shard);
+            if (before.generation, &before.sought) != (record.generation, &record.sought) {
+                attached.counters.resumed();
+                self.shards.begin_anew(&name, moved);
+                self.place_lanes(&name, moved);
+            }
+            if before.paused != record.paused {
+                self.shards.tell(|| Command::Pause(name.clone(), record.paused));
+            }
+        }
     }
 
     /// The subscriptions that have not halted.
@@ -89,6 +117,9 @@ impl Worker {
         }
         let gated = lanes.iter().filter(|lane| lane.state == State::Gated);
         let gated: BTreeSet<_> = gated.map(|lane| lane.subscription.name.clone()).collect();
+        let is_forgotten =
+            |name: &&SubscriptionName| self.shards.records().get(*name).is_some_and(|known| known.forgotten);
+        let forgotten = held.lease().cursors.keys().filter(is_forgotten).cloned().collect();
         let from = feed_start(&lanes, config.source.caps().replayable, &shard)?;
         let (commands, commanded) = mpsc::unbounded_channel();
         let (order, orders) = watch::channel(Order::Hold(None));
@@ -108,6 +139,7 @@ impl Worker {
             shard: shard.clone(),
             feed: Feed::start(feed, from),
             lanes: lanes.into_iter().enumerate().map(|(id, lane)| (id, Lane::new(LaneParts { id, ..lane }))).collect(),
+            forgotten,
             reports,
             commands: commanded,
             notices: self.notices.0.clone(),

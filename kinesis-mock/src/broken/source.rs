@@ -26,6 +26,12 @@ super::flaws! {
         TakesTimesAsAfter => "O8",
         /// An unknown shard is a shard without records.
         InventsShards => "O10",
+        /// Trimming is refused without a word about that.
+        RefusesUndeclared => "O13",
+        /// Trimming is not refused, though that was promised.
+        HidesTrimming => "O13",
+        /// A place behind which nothing is missing is refused with those where something is.
+        RefusesWhatItHas => "O13",
         /// A batch has one record too many.
         ExceedsMax => "R1",
         /// Nothing there is an error.
@@ -84,7 +90,8 @@ impl<S: StreamSource + Clone> StreamSource for BrokenSource<S> {
     }
 
     fn caps(&self) -> SourceCaps {
-        self.inner.caps()
+        let caps = self.inner.caps();
+        if self.flaw == SourceFlaw::RefusesUndeclared { caps.with_refuses_trimmed(false) } else { caps }
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {
@@ -110,10 +117,14 @@ impl<S: StreamSource + Clone> StreamSource for BrokenSource<S> {
             (SourceFlaw::TakesTimesAsAfter, StartPosition::Timestamp(time)) => {
                 StartPosition::Timestamp(time + Duration::from_millis(1))
             }
+            (SourceFlaw::RefusesWhatItHas, StartPosition::After(number)) => StartPosition::At(number),
             (_, from) => from,
         };
         let inner = match self.inner.open_shard(shard, from).await {
             Err(error) if self.flaw == SourceFlaw::InventsShards && error.kind() == ErrorKind::NotFound => None,
+            Err(error) if self.flaw == SourceFlaw::HidesTrimming && error.kind() == ErrorKind::PositionExpired => {
+                Some(self.inner.open_shard(shard, StartPosition::TrimHorizon).await?)
+            }
             opened => Some(opened?),
         };
         Ok(Box::new(BrokenReader {

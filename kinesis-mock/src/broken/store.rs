@@ -39,6 +39,12 @@ super::flaws! {
         TrustsTheCounterAlone => "L16",
         /// A subscription is written whatever is stored.
         OverwritesSubscriptions => "L17",
+        /// An advance keeps the cursors of forgotten subscriptions.
+        KeepsTheForgotten => "L19",
+        /// A release keeps them.
+        KeepsTheForgottenAtRelease => "L19",
+        /// A reset keeps them.
+        KeepsTheForgottenAtReset => "L19",
     }
 }
 
@@ -141,6 +147,9 @@ impl<S: LeaseStore> LeaseStore for BrokenStore<S> {
             (StoreFlaw::ForgetsChildren, Some(progress)) => {
                 self.inner.advance(held, Some(&Progress::new(progress.cursors.clone()))).await
             }
+            (StoreFlaw::KeepsTheForgotten, Some(progress)) => {
+                self.inner.advance(held, Some(&progress.clone().with_forgotten([]))).await
+            }
             (StoreFlaw::CutsSubNumbers, Some(progress)) => {
                 self.inner.advance(held, Some(&without_sub_numbers(progress))).await
             }
@@ -165,12 +174,18 @@ impl<S: LeaseStore> LeaseStore for BrokenStore<S> {
         match self.flaw {
             StoreFlaw::KeepsTheOwner => self.inner.advance(held, last.as_ref()).await.map(drop),
             StoreFlaw::DropsTheLastProgress => self.inner.release(held, None, to).await,
+            StoreFlaw::KeepsTheForgottenAtRelease => {
+                self.inner.release(held, last.map(|last| last.with_forgotten([])), to).await
+            }
             _ => self.inner.release(held, last, to).await,
         }
     }
 
     async fn reset(&self, seen: &Lease, to: &Progress) -> Result<bool> {
-        self.inner.reset(seen, to).await
+        match self.flaw {
+            StoreFlaw::KeepsTheForgottenAtReset => self.inner.reset(seen, &to.clone().with_forgotten([])).await,
+            _ => self.inner.reset(seen, to).await,
+        }
     }
 
     async fn remove(&self, seen: &Lease) -> Result<bool> {

@@ -16,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) max_record_size: usize,
     pub(crate) parks: bool,
     pub(crate) trims_silently: bool,
+    pub(crate) declares_retention: bool,
 }
 
 /// Makes a [`MemoryStream`] that differs from the default.
@@ -42,6 +43,7 @@ impl MemoryStreamBuilder {
                 max_record_size: 1 << 20,
                 parks: false,
                 trims_silently: false,
+                declares_retention: false,
             },
         }
     }
@@ -92,6 +94,12 @@ impl MemoryStreamBuilder {
     /// failing with [`PositionExpired`](kinesis_core::ErrorKind::PositionExpired). Default no.
     pub fn trims_silently(mut self, silently: bool) -> Self {
         self.settings.trims_silently = silently;
+        self
+    }
+
+    /// Whether the source says how long records are kept. Default no: [`trim`](MemoryStream::trim) takes them away sooner.
+    pub fn declares_retention(mut self, declares: bool) -> Self {
+        self.settings.declares_retention = declares;
         self
     }
 

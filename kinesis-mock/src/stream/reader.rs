@@ -23,7 +23,8 @@ impl StreamSource for MemoryStream {
 
     fn caps(&self) -> SourceCaps {
         let settings = self.settings();
-        SourceCaps::log().with_parks(settings.parks).with_refuses_trimmed(!settings.trims_silently)
+        let caps = SourceCaps::log().with_parks(settings.parks).with_refuses_trimmed(!settings.trims_silently);
+        if settings.declares_retention { caps.with_retains(settings.retention) } else { caps }
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {

@@ -1,4 +1,4 @@
-//! The suite for lease stores: its harness, and the eighteen checks.
+//! The suite for lease stores: its harness, and the nineteen checks.
 
 mod ownership;
 mod progress;

@@ -22,6 +22,8 @@ checks! { "leases", Rig;
     L17 subscriptions_compare_and_set: "a subscription is written only if it is as it was seen; others stay as they are";
     L18 a_dropped_advance_is_found_out: "an advance that is dropped half-way leaves the old or the new state, and the next one \
         succeeds";
+    L19 forgotten_cursors_go: "the cursor of a subscription that progress names as forgotten goes, with an advance, a release \
+        and a reset; others stay";
 }
 
 async fn progress_is_read_back(rig: Rig) -> Kept {
@@ -183,6 +185,27 @@ async fn subscriptions_compare_and_set(rig: Rig) -> Kept {
         others
     };
     ensure!(others(&now) == others(&before), "writing one subscription changed the others to {now:?}");
+    Ok(())
+}
+
+async fn forgotten_cursors_go(rig: Rig) -> Kept {
+    let both = || Progress::new(["audit", "billing"].map(|name| (name.into(), Cursor::new(1, after(5)))));
+    let forgotten = || Progress::default().with_forgotten(["audit".into()]);
+    for how in ["an advance", "a release", "a reset"] {
+        let mut held = rig.held(how, "a").await?;
+        rig.store.advance(&mut held, Some(&both())).await?;
+        match how {
+            "an advance" => drop(rig.store.advance(&mut held, Some(&forgotten())).await?),
+            "a release" => rig.store.release(&mut held, Some(forgotten()), None).await?,
+            _ => {
+                let row = rig.get(held.key()).await?;
+                ensure!(rig.store.reset(&row, &forgotten()).await?, "a row that is as it was seen was not reset");
+            }
+        }
+        let left = rig.get(held.key()).await?.cursors;
+        let names: Vec<&str> = left.keys().map(|name| &**name).collect();
+        ensure!(names == ["billing"], "{how} that names audit as forgotten left the cursors of {names:?}");
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The suite for sources: its harness, and the 57 checks in one file a group.
+//! The suite for sources: its harness, and the 58 checks in one file a group.
 
 mod cancelling;
 mod concurrency;

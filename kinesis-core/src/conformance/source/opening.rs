@@ -31,6 +31,9 @@ checks! { "opening", Rig;
     O11 [Replay, Trim] a_trimmed_position: "a trimmed position is refused with `PositionExpired` or starts at the horizon, \
         as declared; no retained record is passed over";
     O12 [ManyReaders] two_readers_are_independent: "two readers of one shard have cursors of their own";
+    O13 [Replay, Trim] trimming_is_told_as_declared: "a place behind which records were trimmed is refused with \
+        `PositionExpired` if the source declares `refuses_trimmed`, and otherwise goes on with the first record left; the \
+        place behind the last record trimmed is never refused";
 }
 
 async fn the_horizon_is_the_first_record(rig: Rig) -> Kept {
@@ -169,6 +172,30 @@ async fn a_trimmed_position(rig: Rig) -> Kept {
         }
     }
     Ok(())
+}
+
+async fn trimming_is_told_as_declared(rig: Rig) -> Kept {
+    let puts = rig.fill(6).await;
+    let (shard, retained) = (&puts[0].shard, &puts[3..]);
+    rig.harness.trim(shard, &puts[2].number).await;
+    let declared = rig.source.caps().refuses_trimmed;
+    for from in [StartPosition::After(puts[0].number), StartPosition::At(puts[1].number)] {
+        match rig.what_is_at(shard, from, retained.len()).await {
+            Ok(records) if !declared => same(&records, retained)?,
+            Err(ErrorKind::PositionExpired) if declared => {}
+            other => {
+                let declares = if declared { "refuses" } else { "does not refuse" };
+                return Err(Broken::new(format!(
+                    "the source declares that it {declares} what was trimmed, and opening at {from} gave {other:?}"
+                )));
+            }
+        }
+    }
+    let nothing_missed = StartPosition::After(puts[2].number);
+    match rig.what_is_at(shard, nothing_missed, retained.len()).await {
+        Ok(records) => same(&records, retained),
+        Err(refused) => Err(Broken::new(format!("{nothing_missed} misses nothing, and was refused as {refused}"))),
+    }
 }
 
 async fn two_readers_are_independent(rig: Rig) -> Kept {

@@ -4,8 +4,9 @@ use tokio::time::Instant;
 
 use super::{Leaving, Notice, Phase, Round, Runner};
 use crate::error::Result;
-use crate::feed::TrackId;
-use crate::lane::{Lane, LaneParts, Wants};
+use crate::feed::{Start, TrackId};
+use crate::lane::{Lane, LaneParts, Ledger, Wants};
+use crate::lease::{Cursor, CursorPosition};
 use crate::observe::{Event, Observer};
 use crate::selector::Selector;
 use crate::sink::SubscriptionName;
@@ -126,22 +127,47 @@ impl Runner {
         self.feed.evict(|track| needed.get(&track).copied());
     }
 
+    /// Looks at the lanes again whose next record the front has let go of to make room.
+    pub(super) fn notice_overtaken(&self, round: &mut Round) {
+        let base = self.feed.front().base();
+        if std::mem::replace(&mut round.base, base) == base {
+            return;
+        }
+        let lost = |lane: &Lane| lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT && spot.at < base);
+        let looking = self.lanes.iter().filter(|(id, lane)| !round.following.contains(id) && lost(lane));
+        round.touched.extend(looking.map(|(id, _)| *id));
+    }
+
     pub(super) fn add(&mut self, mut parts: LaneParts, round: &mut Round) {
-        self.retire(&parts.subscription.name.clone(), round);
-        round.parted.remove(&parts.subscription.name);
-        round.forgotten.remove(&parts.subscription.name);
-        let id = self.lanes.last_key_value().map_or(0, |(id, _)| id + 1);
+        let name = parts.subscription.name.clone();
+        let (here, parted) = (self.retire(&name, round), round.parted.remove(&name));
+        round.forgotten.remove(&name);
+        // What was settled here may not be stored yet.
+        let known = here.or(parted).filter(|known| known.generation == parts.generation);
+        if let Some(known) = known.filter(|known| known.supersedes(&parts.ledger.cursor())) {
+            let CursorPosition::Next(position) = known.position else {
+                round.parted.insert(name.clone(), known);
+                // A worker that is gone needs no notice.
+                let _ = self.notices.send(Notice::Finished(self.shard.clone(), name, known.generation));
+                return;
+            };
+            parts.ledger = Ledger::new(known, Start::new(position, known.arrived_at));
+        }
+        let id = round.next_lane;
+        round.next_lane += 1;
         parts.id = id;
         self.lanes.insert(id, Lane::new(parts));
         round.touched.insert(id);
         self.learn_interest(round);
     }
 
-    pub(super) fn retire(&mut self, name: &SubscriptionName, round: &mut Round) {
+    /// Ends the lane of a subscription, and says how far it was.
+    pub(super) fn retire(&mut self, name: &SubscriptionName, round: &mut Round) -> Option<Cursor> {
         let of_name = |(id, lane): (&usize, &Lane)| (lane.subscription().name == *name).then_some(*id);
-        for id in self.lanes.iter().filter_map(of_name).collect::<Vec<_>>() {
-            self.remove(id, round).into_iter().for_each(|mut lane| lane.retire());
-        }
+        let mut lane = self.lanes.iter().find_map(of_name).and_then(|id| self.remove(id, round))?;
+        let cursor = lane.cursor(&self.feed);
+        lane.retire();
+        cursor
     }
 
     /// Lets those go that have nothing in flight any more.
@@ -149,16 +175,16 @@ impl Runner {
         if round.leaving.is_empty() {
             return;
         }
-        let (replayable, now) = (self.feed.replayable(), Instant::now());
+        let now = Instant::now();
         let gone = |(id, leaving): (&usize, &Leaving)| {
-            let drained = self.lanes.get(id).is_none_or(|lane| lane.is_drained(replayable));
+            let drained = self.lanes.get(id).is_none_or(Lane::is_drained);
             (drained || leaving.until <= now).then_some(*id)
         };
         for id in round.leaving.iter().filter_map(gone).collect::<Vec<_>>() {
             let done = round.leaving.remove(&id);
             if let Some(mut lane) = self.remove(id, round) {
-                lane.retire();
                 let cursor = lane.cursor(&self.feed);
+                lane.retire();
                 round.parted.extend(cursor.map(|cursor| (lane.subscription().name.clone(), cursor)));
             }
             self.commit_later(round, now);
@@ -193,8 +219,7 @@ impl Runner {
 
     fn tell_where_it_reads(&mut self, id: usize, round: &mut Round) {
         let Some(lane) = self.lanes.get(&id) else { return };
-        let behind = lane.is_working() && lane.is_behind() && lane.wants(&self.feed) == Wants::Reader
-            || lane.spot().is_some_and(|spot| spot.track != TrackId::FRONT);
+        let behind = lane.is_working() && lane.is_behind();
         let at_front = lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT);
         let (subscription, shard) = (lane.subscription().name.clone(), self.shard.clone());
         if behind && round.behind.insert(id) {

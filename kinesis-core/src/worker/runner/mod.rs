@@ -101,6 +101,8 @@ pub(super) struct Runner {
     pub(super) shard: ShardId,
     pub(super) feed: Feed,
     pub(super) lanes: BTreeMap<usize, Lane>,
+    /// Subscriptions that are no more and have a cursor in the row.
+    pub(super) forgotten: BTreeSet<SubscriptionName>,
     pub(super) reports: mpsc::UnboundedReceiver<LaneReport>,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
@@ -134,12 +136,16 @@ struct Round {
     following: BTreeSet<usize>,
     /// Who takes a channel, of the lanes that take some only.
     interest: HashMap<Channel, Vec<usize>>,
+    /// The offset of the first record that the front had at the last look.
+    base: u64,
     /// Lanes that have fallen behind the front.
     behind: BTreeSet<usize>,
     /// Lanes that finish what is in flight and leave.
     leaving: BTreeMap<usize, Leaving>,
     /// Cursors of those who have left.
     parted: BTreeMap<SubscriptionName, Cursor>,
+    /// The id of the next lane. None is given twice: reports of a lane that is gone may still be under way.
+    next_lane: usize,
     /// Subscriptions whose cursors are to be removed.
     forgotten: BTreeSet<SubscriptionName>,
     pressure: pressure::Pressure,
@@ -154,7 +160,9 @@ struct Round {
 impl Runner {
     /// Runs the shard until it is finished, drained or failed, and leaves the last progress with the keeper.
     pub(super) async fn run(mut self) -> Exit {
-        let mut round = Round { commit_at: Some(Instant::now() + IDLE_COMMIT), ..Round::default() };
+        let forgotten = std::mem::take(&mut self.forgotten);
+        let commit_at = Some(Instant::now() + if forgotten.is_empty() { IDLE_COMMIT } else { self.commit_every });
+        let mut round = Round { next_lane: self.lanes.len(), forgotten, commit_at, ..Round::default() };
         let exit = match self.work(&mut round).await {
             Ok(exit) => exit,
             Err(error) => Exit::Failed(error),
@@ -174,7 +182,8 @@ impl Runner {
         loop {
             if round.phase >= Phase::Draining && !std::mem::replace(&mut round.stopped_reading, true) {
                 self.feed.close();
-                self.lanes.values_mut().for_each(Lane::drain);
+                let replayable = self.feed.replayable();
+                self.lanes.values_mut().for_each(|lane| lane.drain(replayable));
             }
             self.look_at_lanes(round)?;
             self.part(round);
@@ -194,6 +203,7 @@ impl Runner {
                     round.touched.extend(self.lanes.iter().filter(|(_, lane)| homeless(lane)).map(|(id, _)| *id));
                 }
             }
+            self.notice_overtaken(round);
             if !round.touched.is_empty() {
                 continue;
             }
@@ -220,16 +230,15 @@ impl Runner {
             let exit = if finished { Exit::Finished } else { Exit::Unwanted };
             return Some(round.failure.take().map_or(exit, Exit::Failed));
         }
-        let replayable = self.feed.replayable();
         match round.phase {
             Phase::Stopping => return Some(Exit::Drained { in_time: false }),
             Phase::Draining => {
-                // What waits for another attempt is read again by whoever comes next, where the source can do that.
-                let drained = self.lanes.values().all(|lane| lane.is_drained(replayable));
+                let drained = self.lanes.values().all(Lane::is_drained);
                 return drained.then_some(Exit::Drained { in_time: true });
             }
             Phase::Running => {}
         }
+        let replayable = self.feed.replayable();
         let done = |lane: &Lane| lane.has_settled(&self.feed, replayable);
         if round.failure.is_some() && self.lanes.values().all(done) {
             return round.failure.take().map(Exit::Failed);
@@ -244,15 +253,17 @@ impl Runner {
             Command::Pause(name, paused) => self.on_lane_of(&name, round, |lane, feed| lane.pause(paused, feed)),
             Command::Add(parts) => self.add(*parts, round),
             Command::Detach(name, done) => {
+                let replayable = self.feed.replayable();
                 for (id, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.subscription().name == name) {
-                    lane.drain();
+                    lane.drain(replayable);
                     let until = Instant::now() + self.drain;
                     round.leaving.insert(*id, Leaving { until, _token: done.clone() });
                 }
             }
-            Command::Retire(name) => self.retire(&name, round),
+            // Where it was is of no use any more: it goes on elsewhere, or not at all.
+            Command::Retire(name) => _ = self.retire(&name, round),
             Command::Forget(name) => {
-                self.retire(&name, round);
+                let _ = self.retire(&name, round);
                 round.parted.remove(&name);
                 round.forgotten.insert(name);
                 self.commit_later(round, Instant::now());
