@@ -317,16 +317,21 @@ impl Reading {
     /// Makes pages small enough that a record which stays keeps little else in memory.
     fn freeze(&self, records: Vec<Record>, resume: Option<StartPosition>) -> Vec<Arc<Page>> {
         let mut pages = Vec::new();
-        let mut rest = records.into_iter().peekable();
-        while rest.peek().is_some() {
-            let (mut bytes, mut part) = (0, Vec::new());
-            while let Some(record) = rest.next_if(|record| {
+        let mut rest = records.into_iter();
+        while !rest.as_slice().is_empty() {
+            let mut bytes = 0;
+            let fits = |record: &&Record| {
                 bytes += record.size();
-                bytes <= self.config.page_bytes || part.is_empty()
-            }) {
-                part.push(record);
-            }
-            let resume = resume.filter(|_| rest.peek().is_none());
+                bytes <= self.config.page_bytes
+            };
+            let count = rest.as_slice().iter().take_while(fits).count().max(1);
+            // What comes whole keeps its allocation; a part is given one of its size.
+            let part: Vec<Record> = if count == rest.len() {
+                std::mem::take(&mut rest).collect()
+            } else {
+                rest.by_ref().take(count).collect()
+            };
+            let resume = resume.filter(|_| rest.as_slice().is_empty());
             let channels = self.config.channel_from.channels_of(&part);
             pages.push(Arc::new(Page::new(part, channels, resume, Some(&self.config.budget))));
         }
