@@ -77,9 +77,7 @@ impl Ledger {
     }
 
     pub(crate) fn settle(&mut self, delivery: &Delivery) {
-        for (from, to) in delivery.offset_runs() {
-            self.watermark.settle(from, to);
-        }
+        self.watermark.settle_all(delivery.offset_runs());
     }
 
     /// Counts a record as settled that is gone from the stream.
