@@ -42,12 +42,13 @@ impl Runner {
             // A worker that is gone needs no notice.
             let _ = self.notices.send(Notice::Finished(shard, subscription, lane.generation()));
         }
-        match lane.wants(&self.feed) {
+        let wants = lane.wants(&self.feed);
+        match wants {
             Wants::More(track) => self.feed.want(track),
             Wants::Reader => self.feed.wait(id, lane.next(), now),
             Wants::Nothing => {}
         }
-        if lane.wants(&self.feed) != Wants::Reader {
+        if wants != Wants::Reader {
             self.feed.wait_no_longer(id);
         }
         if lane.set_follows(&self.feed) {
@@ -56,7 +57,7 @@ impl Runner {
             round.following.remove(&id);
         }
         round.pressure.note(id, lane);
-        self.tell_where_it_reads(id, round);
+        self.tell_where_it_reads(id, wants, round);
         Ok(())
     }
 
@@ -188,16 +189,17 @@ impl Runner {
         }
     }
 
-    fn tell_where_it_reads(&mut self, id: usize, round: &mut Round) {
+    fn tell_where_it_reads(&self, id: usize, wants: Wants, round: &mut Round) {
         let Some(lane) = self.lanes.get(&id) else { return };
-        let behind = lane.is_working() && lane.is_behind() && lane.wants(&self.feed) == Wants::Reader
-            || lane.spot().is_some_and(|spot| spot.track != TrackId::FRONT);
-        let at_front = lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT);
-        let (subscription, shard) = (lane.subscription().name.clone(), self.shard.clone());
+        let names = || (lane.subscription().name.clone(), self.shard.clone());
+        let track = lane.spot().map(|spot| spot.track);
+        let behind = track.map_or(wants == Wants::Reader, |track| track != TrackId::FRONT);
         if behind && round.behind.insert(id) {
+            let (subscription, shard) = names();
             tracing::info!(%subscription, %shard, "the subscription has fallen behind and catches up on its own");
             self.observer.on(&Event::FellBehind { subscription, shard });
-        } else if at_front && round.behind.remove(&id) {
+        } else if track == Some(TrackId::FRONT) && round.behind.remove(&id) {
+            let (subscription, shard) = names();
             tracing::info!(%subscription, %shard, "the subscription has caught up");
             self.observer.on(&Event::CaughtUp { subscription, shard });
         }
