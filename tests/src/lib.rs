@@ -2,6 +2,7 @@
 
 pub mod measure;
 pub mod simulation;
+pub mod synthetic;
 
 /// The README's Rust, compiled and run.
 #[cfg(doctest)]
