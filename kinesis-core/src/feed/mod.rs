@@ -322,7 +322,7 @@ impl Feed {
             expected = expected.min(SLICE / 2);
         }
         let allowed = match (budget.reserve(expected), self.turn.take()) {
-            (Some(reserved), _) => Allowed::Room { _reserved: reserved },
+            (Some(reserved), _) => Allowed::Room(reserved),
             (None, Some(turn)) => Allowed::Turn(turn),
             (None, None) => {
                 // First said, then looked: bytes that come back in between are noticed.
@@ -417,10 +417,7 @@ impl Feed {
         let track = self.tracks.iter_mut().find(|track| track.id == id)?;
         track.asked = None;
         track.used_at = now;
-        match track.allowed.take() {
-            Some(Allowed::Turn(turn)) => self.passing = Some(turn),
-            Some(Allowed::Room { .. }) | None => {}
-        }
+        self.passing = track.turn.take().or(self.passing.take());
         if let Some(shown) = stream_time {
             self.clock = Some((shown, now));
         }

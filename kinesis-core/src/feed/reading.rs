@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{FeedConfig, Start};
+use crate::budget::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Event;
 use crate::record::{Page, Record, SequenceNumber};
@@ -29,6 +30,14 @@ pub(crate) struct Gap {
     pub(crate) from: Start,
     /// The first record that is still there; `None` when the shard has ended without one.
     pub(crate) to: Option<(SequenceNumber, Option<SystemTime>)>,
+}
+
+/// A request for records.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) max: NonZeroUsize,
+    /// What is set aside in the budget for what comes.
+    pub(super) room: Option<Charge>,
 }
 
 /// What came of one request.
@@ -126,19 +135,19 @@ impl Reading {
     pub(super) async fn run<Id: Copy>(
         mut self,
         id: Id,
-        mut requests: mpsc::Receiver<NonZeroUsize>,
+        mut requests: mpsc::Receiver<Request>,
         answers: mpsc::UnboundedSender<(Id, Answer)>,
     ) {
         let answers = Answers { id, answers };
-        while let Some(max) = requests.recv().await {
-            let answer = self.answer(max).await;
+        while let Some(request) = requests.recv().await {
+            let answer = self.answer(request).await;
             if answers.answers.send((id, answer)).is_err() {
                 return;
             }
         }
     }
 
-    async fn answer(&mut self, max: NonZeroUsize) -> Answer {
+    async fn answer(&mut self, Request { max, room }: Request) -> Answer {
         let rested = self.asked_at.elapsed();
         self.asked_at = Instant::now();
         let now = self.served_at.map(|at| at + rested);
@@ -146,7 +155,10 @@ impl Reading {
         if self.asks_for_its_own() && !self.came_alone && (rested > REST || !self.is_retained(now)) {
             self.reader = None;
         }
-        let taken = match self.batch(max).await {
+        let batch = self.batch(max).await;
+        // What has come is charged by itself. Charged twice, even for a moment, it would drive others out.
+        drop(room);
+        let taken = match batch {
             Ok(batch) => self.take(batch),
             Err(error) if error.kind() == ErrorKind::NotFound => self.missing(error).await,
             Err(error) => Err(error),

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::reading::{Answer, Reading};
+use super::reading::{Answer, Reading, Request};
 use super::{FeedConfig, Ring, Start};
 use crate::budget::{Charge, Turn};
 
@@ -31,10 +31,10 @@ impl TrackId {
     pub(crate) const FRONT: Self = Self(0);
 }
 
-/// What allows a request that is under way.
+/// What allows a request.
 #[derive(Debug)]
 pub(super) enum Allowed {
-    Room { _reserved: Charge },
+    Room(Charge),
     Turn(Turn),
 }
 
@@ -46,7 +46,8 @@ pub(super) struct Track {
     pub(super) wanted: bool,
     /// Since when a request is under way.
     pub(super) asked: Option<Instant>,
-    pub(super) allowed: Option<Allowed>,
+    /// The turn that the request under way was granted by.
+    pub(super) turn: Option<Turn>,
     /// A pause ends then.
     pub(super) not_before: Option<Instant>,
     pub(super) opened_at: Instant,
@@ -55,7 +56,7 @@ pub(super) struct Track {
     /// What a record needs in memory, on average.
     per_record: Option<usize>,
     at_tip: bool,
-    requests: mpsc::Sender<NonZeroUsize>,
+    requests: mpsc::Sender<Request>,
     task: JoinHandle<()>,
 }
 
@@ -80,7 +81,7 @@ impl Track {
             ring: Ring::new(config.ring, from),
             wanted: false,
             asked: None,
-            allowed: None,
+            turn: None,
             not_before: None,
             opened_at: now,
             used_at: now,
@@ -94,7 +95,7 @@ impl Track {
     /// Reads nothing any more.
     pub(super) fn close(&mut self) {
         self.task.abort();
-        (self.allowed, self.wanted) = (None, false);
+        (self.turn, self.wanted) = (None, false);
     }
 
     /// Whether it would read if it were time to.
@@ -123,12 +124,16 @@ impl Track {
         if replayable {
             self.ring.make_room();
         }
-        self.allowed = Some(allowed);
+        let (room, turn) = match allowed {
+            Allowed::Room(room) => (Some(room), None),
+            Allowed::Turn(turn) => (None, Some(turn)),
+        };
+        self.turn = turn;
         self.asked = Some(now);
         self.used_at = now;
         self.not_before = None;
         // A reader that is gone has panicked, and said so.
-        let _ = self.requests.try_send(max);
+        let _ = self.requests.try_send(Request { max, room });
     }
 
     /// Takes in what a read brought.

@@ -200,12 +200,34 @@ impl Runner {
                 let n = if at == Some(now) { n + 1 } else { 0 };
                 SPIN.set((Some(now), n));
                 if n > 100_000 {
-                    eprintln!("SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}", self.shard, round.touched, round.due, round.plan_at, round.pressure.look_at(), round.commit_at, now, round.phase);
+                    eprintln!(
+                        "SPIN {} touched {:?} due {:?} plan {:?} pressure {:?} commit {:?} now {:?} phase {:?}",
+                        self.shard,
+                        round.touched,
+                        round.due,
+                        round.plan_at,
+                        round.pressure.look_at(),
+                        round.commit_at,
+                        now,
+                        round.phase
+                    );
                     for (id, lane) in &self.lanes {
-                        eprintln!("  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}", lane.subscription().name, lane.state(), lane.spot(), lane.next(), lane.unsettled(), lane.is_starved(), lane.wants(&self.feed), lane.is_paused());
+                        eprintln!(
+                            "  lane {id} {} {:?} {:?} next {:?} unsettled {} starved {} wants {:?} paused {}",
+                            lane.subscription().name,
+                            lane.state(),
+                            lane.spot(),
+                            lane.next(),
+                            lane.unsettled(),
+                            lane.is_starved(),
+                            lane.wants(&self.feed),
+                            lane.is_paused()
+                        );
                     }
                     eprintln!("{:?}", self.feed);
-                    if n > 100_010 { std::process::abort(); }
+                    if n > 100_010 {
+                        std::process::abort();
+                    }
                 }
             }
             if !round.touched.is_empty() {
