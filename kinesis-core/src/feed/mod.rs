@@ -196,11 +196,13 @@ impl Feed {
         (self.starved, self.queued, self.turn, self.passing) = (None, None, None, None);
     }
 
-    /// Lets the oldest records go, whoever needs them, down to the part of the budget that is this shard's own; all of
-    /// them when the budget is overdrawn.
+    /// Lets the oldest records go, whoever needs them, down to the part of the budget that is this shard's own; of that,
+    /// as much as the budget is overdrawn.
     pub(crate) fn shrink(&mut self) {
-        let most = if self.config.budget.is_overdrawn() { 0 } else { self.seat.share() };
-        self.tracks.iter_mut().for_each(|track| track.ring.shrink(most));
+        for track in &mut self.tracks {
+            track.ring.shrink(self.seat.share());
+            track.ring.shrink(track.ring.bytes().saturating_sub(self.config.budget.overdrawn()));
+        }
     }
 
     /// What kind of failure the last read met, where it failed.
@@ -428,7 +430,7 @@ impl Feed {
             What::Pages(pages) => {
                 let (records, bytes) = pages
                     .iter()
-                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.whole_footprint()));
+                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_at_first()));
                 track.learn(records, bytes, at_tip);
                 track.wanted = false;
                 let from = track.ring.tip();

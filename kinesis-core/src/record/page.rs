@@ -119,6 +119,11 @@ impl Page {
         self.bytes + self.records.len() * OVERHEAD
     }
 
+    /// What the page was charged with at first, in bytes: its marks, which may outlive it, included.
+    pub(crate) fn charged_at_first(&self) -> usize {
+        self.whole_footprint() + size_of_val(&*self.marks.places)
+    }
+
     pub(crate) fn marks(&self) -> &Arc<Marks> {
         &self.marks
     }
