@@ -17,7 +17,7 @@ const RECORDS: u64 = 600_000;
 const BUDGET: usize = 16 << 20;
 
 /// Compares the two ways to be dead with nobody dead.
-pub async fn compare() {
+pub(crate) async fn compare() {
     println!("{RECORDS} records of 200 bytes, 4 shards, deliveries of up to 100, {ROUNDS} rounds");
     let units = NINE * RECORDS as usize;
     let (mut alone, mut erring, mut hanging) = (Rounds::of(units), Rounds::of(units), Rounds::of(units));
@@ -42,7 +42,7 @@ async fn once(dead: Option<Death>) -> Round {
 }
 
 /// Lets the nine read the whole stream; everything the pipeline does until they have is measured.
-pub async fn nine_read(stream: &Synthetic, budget: usize, dead: Option<Death>) -> Round {
+pub(crate) async fn nine_read(stream: &Synthetic, budget: usize, dead: Option<Death>) -> Round {
     let tally = Arc::new(Tally::default());
     let mut builder = Pipeline::builder("bench", stream.clone()).byte_budget(budget).drain_within(Duration::ZERO);
     for n in 0..NINE {

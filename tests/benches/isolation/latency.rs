@@ -19,7 +19,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const LASTS: Duration = Duration::from_millis(2_500);
 
 /// Compares the two ways to be dead with nobody dead.
-pub async fn compare() {
+pub(crate) async fn compare() {
     println!("{RATE} records a second, asked for every {IDLE:?}, {ROUNDS} rounds of {LASTS:?}");
     let (mut alone, mut erring, mut hanging) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

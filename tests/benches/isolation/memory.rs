@@ -29,7 +29,7 @@ const PARTS: [(&str, Part); 4] =
     [("nothing", Part::Nothing), ("erring", Part::Erring), ("hanging", Part::Hanging), ("revived", Part::Revived)];
 
 /// Does what the first argument names, and prints the peak; says whether there was one.
-pub async fn is_part() -> bool {
+pub(crate) async fn is_part() -> bool {
     let Some((_, part)) = std::env::args().nth(1).and_then(|name| PARTS.into_iter().find(|(known, _)| *known == name))
     else {
         return false;
@@ -66,7 +66,7 @@ async fn run(part: Part) {
 }
 
 /// Measures every part.
-pub async fn compare() {
+pub(crate) async fn compare() {
     println!("peak resident memory, payloads of {} KiB, byte budget {} MiB", PAYLOAD >> 10, BUDGET >> 20);
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     let mut most = 0;

@@ -13,14 +13,14 @@ use super::sinks::{Dead, Death, Timing};
 use super::{AT_ONCE, IDLE, NINE, subscription};
 
 /// What is behind it.
-pub const BEHIND: u64 = 1_000_000;
+pub(crate) const BEHIND: u64 = 1_000_000;
 /// How long the nine have the pipeline for themselves first.
 const DEAD_FOR: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What came of a revival.
 #[derive(Debug)]
-pub struct Revival {
+pub(crate) struct Revival {
     /// What the revived one had not had at the end.
     behind: u64,
     /// As many are put in a twentieth of a second: with no more behind it, it has caught up.
@@ -33,13 +33,13 @@ pub struct Revival {
 }
 
 impl Revival {
-    pub fn has_caught_up(&self) -> bool {
+    pub(crate) fn has_caught_up(&self) -> bool {
         self.behind <= self.close
     }
 }
 
 /// Revives one beside live traffic and says how that went.
-pub async fn compare() {
+pub(crate) async fn compare() {
     let rate = 20_000;
     let stream = Synthetic::new(Plan { backlog: BEHIND, then: Then::Goes(rate), ..Plan::default() });
     let revival = revive(stream, rate, 16 << 20).await;
@@ -57,7 +57,7 @@ pub async fn compare() {
 
 /// Nine subscriptions at the tip of `stream`, and one that is dead at the horizon for a while.
 #[allow(clippy::disallowed_methods, reason = "a bench measures real time")]
-pub async fn revive(stream: Synthetic, rate: u32, budget: usize) -> Revival {
+pub(crate) async fn revive(stream: Synthetic, rate: u32, budget: usize) -> Revival {
     let (live, dead) = (Timing::new(&stream), Dead::new(Death::Hanging));
     let mut builder =
         Pipeline::builder("bench", stream.clone()).idle(IDLE).byte_budget(budget).drain_within(Duration::ZERO);

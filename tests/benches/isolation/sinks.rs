@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 /// What several sinks have taken together.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     delivered: AtomicU64,
     wanted: AtomicU64,
     reached: Notify,
@@ -20,12 +20,12 @@ pub struct Tally {
 
 impl Tally {
     /// How many records were delivered so far.
-    pub fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
     }
 
     /// Waits until so many records were delivered.
-    pub async fn reaches(&self, wanted: u64) {
+    pub(crate) async fn reaches(&self, wanted: u64) {
         self.wanted.store(wanted, Ordering::Relaxed);
         while self.delivered() < wanted {
             self.reached.notified().await;
@@ -43,7 +43,7 @@ impl Tally {
 
 /// Takes everything and counts it.
 #[derive(Debug, Clone)]
-pub struct Counting(pub Arc<Tally>);
+pub(crate) struct Counting(pub(crate) Arc<Tally>);
 
 #[async_trait]
 impl Sink for Counting {
@@ -55,21 +55,21 @@ impl Sink for Counting {
 
 /// Takes everything, and notes how long ago each record was put.
 #[derive(Debug, Clone)]
-pub struct Timing {
+pub(crate) struct Timing {
     stream: Synthetic,
     from: SystemTime,
     /// When each record was put, from `from` on, and how long it took, in microseconds.
     latencies: Arc<Mutex<Vec<(u32, u32)>>>,
-    pub tally: Arc<Tally>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Timing {
-    pub fn new(stream: &Synthetic) -> Self {
+    pub(crate) fn new(stream: &Synthetic) -> Self {
         Self { stream: stream.clone(), from: stream.now(), latencies: Arc::default(), tally: Arc::default() }
     }
 
     /// The time within which 99 % of the records came that were put in this span of the bench.
-    pub fn p99(&self, span: Range<Duration>) -> Duration {
+    pub(crate) fn p99(&self, span: Range<Duration>) -> Duration {
         let span = span.start.as_micros()..span.end.as_micros();
         let all = self.latencies.lock().expect("nobody panics with the latencies");
         let within = all.iter().filter(|(put, _)| span.contains(&u128::from(*put)));
@@ -96,7 +96,7 @@ impl Sink for Timing {
 
 /// How a sink is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Death {
+pub(crate) enum Death {
     /// Every call fails at once.
     Erring,
     /// No call returns.
@@ -105,19 +105,19 @@ pub enum Death {
 
 /// Dead until it is revived; then it counts.
 #[derive(Debug, Clone)]
-pub struct Dead {
+pub(crate) struct Dead {
     death: Death,
     alive: Arc<watch::Sender<bool>>,
-    pub tally: Arc<Tally>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Dead {
-    pub fn new(death: Death) -> Self {
+    pub(crate) fn new(death: Death) -> Self {
         Self { death, alive: Arc::new(watch::Sender::new(false)), tally: Arc::default() }
     }
 
     /// From now on every call succeeds, those too that hang.
-    pub fn revive(&self) {
+    pub(crate) fn revive(&self) {
         self.alive.send_replace(true);
     }
 }
