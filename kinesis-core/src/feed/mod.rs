@@ -318,7 +318,9 @@ impl Feed {
         };
         let budget = &self.config.budget;
         let track = &mut self.tracks[index];
-        let (max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
+        // The other half is for what some lanes have not taken yet, and would have to read again on their own.
+        let share = self.seat.share() / 2;
+        let (max, mut expected) = track.appetite(bytes.min(share), budget.limit(), replayable);
         if parks && index == 0 {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
