@@ -41,6 +41,8 @@ pub struct Plan {
     pub then: Then,
     /// How many partition keys take turns, which are the channels too. A multiple of the shards keeps each in its shard.
     pub keys: usize,
+    /// Whether every key comes in every shard, which a partition key would not, but what a channel is made of may.
+    pub everywhere: bool,
     /// Bytes of a payload; at most 64 KiB unless `allocates`.
     pub payload: usize,
     /// Whether every payload is an allocation of its own, as one that came over the network would be. Otherwise all of
@@ -50,7 +52,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { shards: 4, backlog: 0, then: Then::Ends, keys: 5_000, payload: 200, allocates: false }
+        Self { shards: 4, backlog: 0, then: Then::Ends, keys: 5_000, everywhere: false, payload: 200, allocates: false }
     }
 }
 
@@ -136,8 +138,8 @@ impl Synthetic {
     }
 
     fn record(&self, shard: usize, index: u64) -> Record {
-        let Plan { payload, allocates, .. } = self.0.plan;
-        let turn = index as usize * self.0.shards.len() + shard;
+        let Plan { payload, allocates, everywhere, .. } = self.0.plan;
+        let turn = if everywhere { index as usize } else { index as usize * self.0.shards.len() + shard };
         let key = self.0.keys[turn % self.0.keys.len()].clone();
         let data =
             if allocates { Bytes::from(vec![index as u8; payload]) } else { Bytes::from_static(&ZEROS[..payload]) };
