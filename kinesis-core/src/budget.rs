@@ -54,7 +54,12 @@ impl Budget {
 
     /// Whether more is held than the budget has.
     pub(crate) fn is_overdrawn(&self) -> bool {
-        self.used() > self.0.limit
+        self.overdrawn() > 0
+    }
+
+    /// By how much more is held than the budget has, in bytes.
+    pub(crate) fn overdrawn(&self) -> usize {
+        self.used().saturating_sub(self.0.limit)
     }
 
     /// Charges what is held already, whether or not there is room.

@@ -54,9 +54,30 @@ impl Watermark {
 
     /// Settles the offsets from `from` up to, not including, `to`. Settling twice changes nothing.
     pub fn settle(&mut self, from: u64, to: u64) {
-        let (from, to) = (from.max(self.mark), to.min(self.end));
-        if from < to {
-            self.open -= self.set(from, to);
+        self.settle_all(std::iter::once((from, to)));
+    }
+
+    /// Settles every one of these runs of offsets, `(from, to)`, as [`settle`](Self::settle) does one: the mark moves once.
+    pub fn settle_all(&mut self, runs: impl Iterator<Item = (u64, u64)>) {
+        let mut newly = 0;
+        // Single records mostly lie close together: those of one word are set at once.
+        let (mut word, mut bits) = (0, 0);
+        runs.for_each(|(from, to)| {
+            let (from, to) = (from.max(self.mark), to.min(self.end));
+            if from + 1 != to {
+                newly += self.set(from, to);
+                return;
+            }
+            let at = (from - self.base) / WORD;
+            if at != word {
+                newly += self.set_bits(word, bits);
+                (word, bits) = (at, 0);
+            }
+            bits |= 1 << (from % WORD);
+        });
+        newly += self.set_bits(word, bits);
+        if newly > 0 {
+            self.open -= newly;
             self.advance();
         }
     }
@@ -91,15 +112,23 @@ impl Watermark {
         let mut newly = 0;
         let mut at = from;
         while at < to {
-            let word = &mut self.words[((at - self.base) / WORD) as usize];
             let low = at % WORD;
             let count = (WORD - low).min(to - at);
-            let mask = (u64::MAX >> (WORD - count)) << low;
-            newly += (mask & !*word).count_ones() as usize;
-            *word |= mask;
+            newly += self.set_bits((at - self.base) / WORD, (u64::MAX >> (WORD - count)) << low);
             at += count;
         }
         newly
+    }
+
+    /// Sets these bits of a word; returns how many were clear.
+    fn set_bits(&mut self, word: u64, bits: u64) -> usize {
+        if bits == 0 {
+            return 0;
+        }
+        let word = &mut self.words[word as usize];
+        let newly = bits & !*word;
+        *word |= bits;
+        newly.count_ones() as usize
     }
 
     fn advance(&mut self) {
@@ -137,6 +166,7 @@ mod tests {
         Enter(u64),
         EnterSettled(u64),
         Settle(prop::sample::Index, u64),
+        SettleEvery(prop::sample::Index, u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -144,7 +174,7 @@ mod tests {
             (0..200u64).prop_map(Step::Enter),
             (0..200u64).prop_map(Step::EnterSettled),
             (any::<prop::sample::Index>(), 0..100u64).prop_map(|(at, count)| Step::Settle(at, count)),
-            (any::<prop::sample::Index>(), 0..100u64).prop_map(|(at, count)| Step::Settle(at, count)),
+            (any::<prop::sample::Index>(), 1..9u64).prop_map(|(at, stride)| Step::SettleEvery(at, stride)),
         ]
     }
 
@@ -164,6 +194,11 @@ mod tests {
                     Step::EnterSettled(count) => {
                         end += count;
                         watermark.enter_settled(end);
+                    }
+                    Step::SettleEvery(at, stride) => {
+                        let from = start + at.index((end - start + 1) as usize) as u64;
+                        open.retain(|offset| *offset < from || (offset - from) % stride != 0);
+                        watermark.settle_all((from..end + 9).step_by(stride as usize).map(|offset| (offset, offset + 1)));
                     }
                     Step::Settle(at, count) => {
                         let from = start + at.index((end - start + 1) as usize) as u64;

@@ -3,6 +3,7 @@
 pub mod measure;
 pub mod simulation;
 pub mod stories;
+pub mod synthetic;
 
 /// The README's Rust, compiled and run.
 #[cfg(doctest)]

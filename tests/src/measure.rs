@@ -28,12 +28,41 @@ pub async fn round<T>(work: impl Future<Output = T>) -> Round {
 /// Where there is no `/proc`: the benches run on Linux.
 #[must_use]
 pub fn cpu_time() -> Duration {
+    // The kernel brings a running thread's account up to date when that gives way, otherwise a hundred times a second.
+    std::thread::yield_now();
     let tasks = std::fs::read_dir("/proc/self/task").expect("benches need Linux's /proc");
     let nanos = tasks.flatten().filter_map(|task| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split_whitespace().next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanos.sum())
+}
+
+/// The most memory that this process has had so far, in bytes.
+///
+/// # Panics
+///
+/// Where there is no `/proc`.
+#[must_use]
+pub fn resident_peak() -> usize {
+    of_status("VmHWM:")
+}
+
+/// The memory that this process has now, in bytes.
+///
+/// # Panics
+///
+/// Where there is no `/proc`.
+#[must_use]
+pub fn resident() -> usize {
+    of_status("VmRSS:")
+}
+
+fn of_status(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("benches need Linux's /proc");
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.expect("the kernel says how much memory a process has") << 10
 }
 
 /// Rounds of one kind, each over the same number of units.

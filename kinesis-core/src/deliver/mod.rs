@@ -14,11 +14,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::error::Result;
 use crate::observe::{Event, Observer};
 use crate::pipeline::OnReject;
 use crate::retry::RetryPolicy;
 use crate::signal::Signal;
-use crate::sink::{Delivery, Rejection, Sink};
+use crate::sink::{Delivery, Outcomes, Rejection, Sink};
 
 pub(crate) use history::History;
 
@@ -88,37 +89,71 @@ pub(crate) async fn deliver(
     mut report: impl FnMut(Report) + Send,
 ) {
     let calls = terms.recall.given();
+    let mut tried = None;
+    if history.is_none() {
+        let (started, answer) = first_attempt(terms, &delivery).await;
+        if is_delivered(&answer) {
+            observe_delivered(terms, &delivery, started.elapsed());
+            return report(Report::Settled(delivery, Settled::Delivered));
+        }
+        tried = Some((started, answer));
+    }
+    // Most deliveries have ended by now: what the others need besides is kept out of their tasks.
+    Box::pin(go_on(terms, Lines::new(delivery, history), history, tried, calls, report)).await;
+}
+
+type Tried = (Instant, Result<Outcomes>);
+
+async fn first_attempt(terms: &Terms, delivery: &Delivery) -> Tried {
+    // Waiting for a turn is neither an attempt nor part of a record's age.
+    let _turn = attempt::turn(terms).await;
+    (Instant::now(), attempt::attempt(terms, delivery).await)
+}
+
+fn is_delivered(answer: &Result<Outcomes>) -> bool {
+    matches!(answer, Ok(outcomes) if outcomes.all_delivered())
+}
+
+/// Goes on with what was tried before: here, with this answer, or in an earlier delivery.
+async fn go_on(
+    terms: &Terms,
+    mut lines: Lines,
+    history: Option<History>,
+    mut tried: Option<Tried>,
+    calls: u64,
+    mut report: impl FnMut(Report) + Send,
+) {
     let mut rng = None;
     let mut first_tried = history.map(|history| history.first_tried);
     // What has a time to wait for waits from the beginning, and whoever brought it here knows.
     let mut waiting = history.is_some_and(|history| history.due.is_some());
-    let mut lines = Lines::new(delivery, history);
     while let Some((mut line, work)) = lines.next() {
-        // Waiting for a turn is neither an attempt nor part of a record's age.
-        let ready = async {
-            if let Some(due) = line.due {
-                sleep_until(due).await;
-            }
-            attempt::turn(terms).await
-        };
-        let turn = tokio::select! {
-            biased;
-            () = terms.recall.given_since(calls), if waiting => None,
-            turn = ready => Some(turn),
-        };
-        let Some(turn) = turn else {
-            lines.put_back_first(line, work);
-            for (delivery, histories) in lines.returned(first_tried) {
-                report(Report::Returned(delivery, histories));
-            }
-            return;
+        let (started, answer) = if let Some(tried) = tried.take() {
+            tried
+        } else {
+            let ready = async {
+                if let Some(due) = line.due {
+                    sleep_until(due).await;
+                }
+                attempt::turn(terms).await
+            };
+            let turn = tokio::select! {
+                biased;
+                () = terms.recall.given_since(calls), if waiting => None,
+                turn = ready => Some(turn),
+            };
+            let Some(_turn) = turn else {
+                lines.put_back_first(line, work);
+                for (delivery, histories) in lines.returned(first_tried) {
+                    report(Report::Returned(delivery, histories));
+                }
+                return;
+            };
+            (Instant::now(), attempt::attempt(terms, &work.delivery).await)
         };
         line.due = None;
-        let started = Instant::now();
         let first_tried = *first_tried.get_or_insert(started);
-        let answer = attempt::attempt(terms, &work.delivery).await;
-        drop(turn);
-        if matches!(&answer, Ok(outcomes) if outcomes.all_delivered()) {
+        if is_delivered(&answer) {
             observe_delivered(terms, &work.delivery, started.elapsed());
             report(Report::Settled(work.delivery, Settled::Delivered));
             lines.put_back(line);

@@ -199,11 +199,13 @@ impl Feed {
         (self.starved, self.queued, self.turn, self.passing) = (None, None, None, None);
     }
 
-    /// Lets the oldest records go, whoever needs them, down to the part of the budget that is this shard's own; all of
-    /// them when the budget is overdrawn.
+    /// Lets the oldest records go, whoever needs them, down to the part of the budget that is this shard's own; of that,
+    /// as much as the budget is overdrawn.
     pub(crate) fn shrink(&mut self) {
-        let most = if self.config.budget.is_overdrawn() { 0 } else { self.seat.share() };
-        self.tracks.iter_mut().for_each(|track| track.ring.shrink(most));
+        for track in &mut self.tracks {
+            track.ring.shrink(self.seat.share());
+            track.ring.shrink(track.ring.bytes().saturating_sub(self.config.budget.overdrawn()));
+        }
     }
 
     /// What kind of failure the last read met, where it failed.
@@ -327,14 +329,16 @@ impl Feed {
         };
         let budget = &self.config.budget;
         let track = &mut self.tracks[index];
-        let (mut max, mut expected) = track.appetite(bytes.min(self.seat.share()), budget.limit(), replayable);
+        // The other half is for what some lanes have not taken yet, and would have to read again on their own.
+        let share = self.seat.share() / 2;
+        let (mut max, mut expected) = track.appetite(bytes.min(share), budget.limit(), replayable);
         if parks && index == 0 {
             // Such a read lies in wait for long, and must not keep the room of a large answer from the others.
             expected = expected.min(SLICE / 2);
         }
         let turn = if track.urgent { self.turn.take() } else { None };
         let allowed = match (budget.reserve(expected), turn) {
-            (Some(reserved), _) => Allowed::Room { _reserved: reserved },
+            (Some(reserved), _) => Allowed::Room(reserved),
             (None, Some(turn)) => {
                 max = track.at_most(max, budget.limit().saturating_sub(budget.used()));
                 Allowed::Turn(turn)
@@ -444,10 +448,7 @@ impl Feed {
         let track = self.tracks.iter_mut().find(|track| track.id == id)?;
         track.asked = None;
         track.used_at = now;
-        match track.allowed.take() {
-            Some(Allowed::Turn(turn)) => self.passing = Some(turn),
-            Some(Allowed::Room { .. }) | None => {}
-        }
+        self.passing = track.turn.take().or(self.passing.take());
         if let Some(shown) = stream_time {
             self.clock = Some((shown, now));
         }
@@ -458,7 +459,7 @@ impl Feed {
             What::Pages(pages) => {
                 let (records, bytes) = pages
                     .iter()
-                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_bytes()));
+                    .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_at_first()));
                 track.learn(records, bytes, at_tip);
                 track.met();
                 if let Some((next, _)) = gap.as_ref().and_then(|gap| gap.to) {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{FeedConfig, Start};
+use crate::budget::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Event;
 use crate::record::{Page, Record, SequenceNumber};
@@ -33,6 +34,14 @@ pub(crate) struct Gap {
     pub(crate) from: Start,
     /// The first record that is still there; `None` when the shard has ended without one.
     pub(crate) to: Option<(SequenceNumber, Option<SystemTime>)>,
+}
+
+/// A request for records.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) max: NonZeroUsize,
+    /// What is set aside in the budget for what comes.
+    pub(super) room: Option<Charge>,
 }
 
 /// What came of one request.
@@ -130,19 +139,19 @@ impl Reading {
     pub(super) async fn run<Id: Copy>(
         mut self,
         id: Id,
-        mut requests: mpsc::Receiver<NonZeroUsize>,
+        mut requests: mpsc::Receiver<Request>,
         answers: mpsc::UnboundedSender<(Id, Answer)>,
     ) {
         let answers = Answers { id, answers };
-        while let Some(max) = requests.recv().await {
-            let answer = self.answer(max).await;
+        while let Some(request) = requests.recv().await {
+            let answer = self.answer(request).await;
             if answers.answers.send((id, answer)).is_err() {
                 return;
             }
         }
     }
 
-    async fn answer(&mut self, max: NonZeroUsize) -> Answer {
+    async fn answer(&mut self, Request { max, room }: Request) -> Answer {
         let rested = self.asked_at.elapsed();
         self.asked_at = Instant::now();
         let now = self.served_at.map(|at| at + rested);
@@ -150,7 +159,10 @@ impl Reading {
         if self.asks_for_its_own() && self.alone < ALONE && (rested > REST || !self.is_retained(now)) {
             self.reader = None;
         }
-        let taken = match self.batch(max).await {
+        let batch = self.batch(max).await;
+        // What has come is charged by itself. Charged twice, even for a moment, it would drive others out.
+        drop(room);
+        let taken = match batch {
             Ok(batch) => self.take(batch),
             Err(error) if error.kind() == ErrorKind::NotFound => self.missing(error).await,
             Err(error) => Err(error),
@@ -321,16 +333,21 @@ impl Reading {
     /// Makes pages small enough that a record which stays keeps little else in memory.
     fn freeze(&self, records: Vec<Record>, resume: Option<StartPosition>) -> Vec<Arc<Page>> {
         let mut pages = Vec::new();
-        let mut rest = records.into_iter().peekable();
-        while rest.peek().is_some() {
-            let (mut bytes, mut part) = (0, Vec::new());
-            while let Some(record) = rest.next_if(|record| {
+        let mut rest = records.into_iter();
+        while !rest.as_slice().is_empty() {
+            let mut bytes = 0;
+            let fits = |record: &&Record| {
                 bytes += record.size();
-                bytes <= self.config.page_bytes || part.is_empty()
-            }) {
-                part.push(record);
-            }
-            let resume = resume.filter(|_| rest.peek().is_none());
+                bytes <= self.config.page_bytes
+            };
+            let count = rest.as_slice().iter().take_while(fits).count().max(1);
+            // What comes whole keeps its allocation; a part is given one of its size.
+            let part: Vec<Record> = if count == rest.len() {
+                std::mem::take(&mut rest).collect()
+            } else {
+                rest.by_ref().take(count).collect()
+            };
+            let resume = resume.filter(|_| rest.as_slice().is_empty());
             let channels = self.config.channel_from.channels_of(&part);
             pages.push(Arc::new(Page::new(part, channels, resume, Some(&self.config.budget))));
         }

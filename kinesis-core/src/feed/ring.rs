@@ -123,6 +123,11 @@ impl Ring {
         self.room()
     }
 
+    /// What is here, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Lets the oldest pages go until no more than so many bytes are left.
     pub(crate) fn shrink(&mut self, most: usize) {
         while self.bytes > most {

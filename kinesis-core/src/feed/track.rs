@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::reading::{Answer, Reading};
+use super::reading::{Answer, Reading, Request};
 use super::{FeedConfig, Ring, Start};
 use crate::budget::{Charge, Turn};
 
@@ -31,10 +31,10 @@ impl TrackId {
     pub(crate) const FRONT: Self = Self(0);
 }
 
-/// What allows a request that is under way.
+/// What allows a request.
 #[derive(Debug)]
 pub(super) enum Allowed {
-    Room { _reserved: Charge },
+    Room(Charge),
     Turn(Turn),
 }
 
@@ -48,7 +48,8 @@ pub(super) struct Track {
     pub(super) urgent: bool,
     /// Since when a request is under way.
     pub(super) asked: Option<Instant>,
-    pub(super) allowed: Option<Allowed>,
+    /// The turn that the request under way was granted by.
+    pub(super) turn: Option<Turn>,
     /// A pause ends then.
     pub(super) not_before: Option<Instant>,
     pub(super) opened_at: Instant,
@@ -57,7 +58,7 @@ pub(super) struct Track {
     /// What a record needs in memory, on average.
     per_record: Option<usize>,
     at_tip: bool,
-    requests: mpsc::Sender<NonZeroUsize>,
+    requests: mpsc::Sender<Request>,
     task: JoinHandle<()>,
 }
 
@@ -83,7 +84,7 @@ impl Track {
             wanted: false,
             urgent: false,
             asked: None,
-            allowed: None,
+            turn: None,
             not_before: None,
             opened_at: now,
             used_at: now,
@@ -97,7 +98,7 @@ impl Track {
     /// Reads nothing any more.
     pub(super) fn close(&mut self) {
         self.task.abort();
-        self.allowed = None;
+        self.turn = None;
         self.met();
     }
 
@@ -138,12 +139,16 @@ impl Track {
         if replayable {
             self.ring.make_room();
         }
-        self.allowed = Some(allowed);
+        let (room, turn) = match allowed {
+            Allowed::Room(room) => (Some(room), None),
+            Allowed::Turn(turn) => (None, Some(turn)),
+        };
+        self.turn = turn;
         self.asked = Some(now);
         self.used_at = now;
         self.not_before = None;
         // A reader that is gone has panicked, and said so.
-        let _ = self.requests.try_send(max);
+        let _ = self.requests.try_send(Request { max, room });
     }
 
     /// Expects records of the size that another track has seen.

@@ -12,8 +12,10 @@ use crate::deliver::History;
 pub(super) struct Absent {
     records: BTreeMap<u64, Away>,
     keys: HashMap<u64, BTreeSet<u64>>,
-    /// No record may come back before this time, as was found out; unknown after a change.
-    none_before: Option<Instant>,
+    /// The first of each key, where it may come back at once.
+    ready: BTreeSet<u64>,
+    /// The first of each key, where it has to wait, by the time of its next attempt.
+    later: BTreeSet<(Instant, u64)>,
 }
 
 #[derive(Debug)]
@@ -22,26 +24,27 @@ struct Away {
     history: Option<History>,
 }
 
-impl Away {
-    fn due(&self) -> Option<Instant> {
-        self.history.and_then(|history| history.due)
-    }
-}
-
 impl Absent {
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
     pub(super) fn insert(&mut self, offset: u64, key: u64, history: Option<History>) {
-        self.none_before = None;
+        self.take(offset);
+        let of_key = self.keys.entry(key).or_default();
+        let before = of_key.first().copied();
+        of_key.insert(offset);
         self.records.insert(offset, Away { key, history });
-        self.keys.entry(key).or_default().insert(offset);
+        if before.is_none_or(|before| offset < before) {
+            before.into_iter().for_each(|before| self.lead_no_longer(before));
+            self.lead(offset);
+        }
     }
 
     /// Whether looking for a record that may come back is worth it.
-    pub(super) fn may_have(&self, now: Instant) -> bool {
-        !self.records.is_empty() && self.none_before.is_none_or(|none_before| none_before <= now)
+    pub(super) fn may_have(&mut self, now: Instant) -> bool {
+        self.ripen(now);
+        !self.ready.is_empty()
     }
 
     /// Whether something of this key is away.
@@ -56,41 +59,67 @@ impl Absent {
 
     /// Whether the record is away and may come back now: it is the first of its key, and the time of its next attempt has
     /// come.
-    pub(super) fn may_return(&self, offset: u64, now: Instant) -> bool {
-        self.records
-            .get(&offset)
-            .is_some_and(|away| self.leads(offset, away) && away.due().is_none_or(|due| due <= now))
-    }
-
-    fn leads(&self, offset: u64, away: &Away) -> bool {
-        self.keys.get(&away.key).and_then(BTreeSet::first) == Some(&offset)
+    pub(super) fn may_return(&mut self, offset: u64, now: Instant) -> bool {
+        self.ripen(now);
+        self.ready.contains(&offset)
     }
 
     /// The first record from `from` on that may come back now.
-    pub(super) fn first_to_return(&self, from: u64, now: Instant) -> Option<u64> {
-        self.records.range(from..).map(|(offset, _)| *offset).find(|offset| self.may_return(*offset, now))
+    pub(super) fn first_to_return(&mut self, from: u64, now: Instant) -> Option<u64> {
+        self.ripen(now);
+        self.ready.range(from..).next().copied()
     }
 
     /// When the next record may come back, if none may yet.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<Instant> {
-        if self.none_before.is_none_or(|none_before| none_before <= now) {
-            let leading = self.records.iter().filter(|(offset, away)| self.leads(**offset, away));
-            self.none_before = leading.map(|(_, away)| away.due().unwrap_or(now)).min();
-        }
-        self.none_before.filter(|due| *due > now)
+        self.ripen(now);
+        self.later.first().map(|(due, _)| *due).filter(|_| self.ready.is_empty())
     }
 
     /// Takes a record out, with what it has been through.
     pub(super) fn take(&mut self, offset: u64) -> Option<History> {
-        let away = self.records.remove(&offset)?;
-        self.none_before = None;
-        if let Some(of_key) = self.keys.get_mut(&away.key) {
-            of_key.remove(&offset);
-            if of_key.is_empty() {
-                self.keys.remove(&away.key);
-            }
+        let key = self.records.get(&offset)?.key;
+        let of_key = self.keys.get_mut(&key)?;
+        let led = of_key.first() == Some(&offset);
+        of_key.remove(&offset);
+        let next = of_key.first().copied();
+        if next.is_none() {
+            self.keys.remove(&key);
         }
-        away.history
+        if led {
+            self.lead_no_longer(offset);
+            next.into_iter().for_each(|next| self.lead(next));
+        }
+        self.records.remove(&offset)?.history
+    }
+
+    fn due(&self, offset: u64) -> Option<Instant> {
+        self.records.get(&offset)?.history?.due
+    }
+
+    /// The record is the first of its key from now on.
+    fn lead(&mut self, offset: u64) {
+        match self.due(offset) {
+            Some(due) => self.later.insert((due, offset)),
+            None => self.ready.insert(offset),
+        };
+    }
+
+    fn lead_no_longer(&mut self, offset: u64) {
+        self.ready.remove(&offset);
+        if let Some(due) = self.due(offset) {
+            self.later.remove(&(due, offset));
+        }
+    }
+
+    /// Moves on whose time has come.
+    fn ripen(&mut self, now: Instant) {
+        while let Some((due, offset)) = self.later.first().copied()
+            && due <= now
+        {
+            self.later.pop_first();
+            self.ready.insert(offset);
+        }
     }
 
     /// The records that are away from `from` up to, not including, `to`.
@@ -119,13 +148,16 @@ mod tests {
         absent.insert(7, 2, None);
         assert_eq!((absent.first_to_return(0, now), absent.next_due(now)), (Some(7), None));
         assert_eq!((absent.take(7), absent.holds(2)), (None, false));
-        assert_eq!((absent.next_due(now), absent.may_have(now), absent.may_have(later)), (Some(later), false, true));
+        assert_eq!((absent.next_due(now), absent.may_have(now)), (Some(later), false));
         assert_eq!(absent.first_to_return(0, now), None, "the second of a key waits for the first");
         // The first of a key that had come back was sent away again, because others of it were away, without end.
         assert_eq!(
             (absent.holds_before(1, 5), absent.holds_before(1, 6), absent.holds_before(2, 9)),
             (false, true, false)
         );
+        absent.insert(4, 1, None);
+        assert_eq!((absent.first_to_return(0, now), absent.next_due(now)), (Some(4), None), "an earlier one leads");
+        assert_eq!((absent.take(4), absent.next_due(now), absent.may_have(later)), (None, Some(later), true));
         assert_eq!(absent.first_to_return(0, later), Some(5));
         assert_eq!(absent.take(5), due(later));
         assert_eq!(

@@ -168,7 +168,7 @@ impl Lane {
         let further = (self.parts.subscription.demand.max_ahead as u64).saturating_sub(ahead);
         let to = page.len().min(from.saturating_add(usize::try_from(further).unwrap_or(usize::MAX)));
         let reached = match &Arc::clone(&self.parts.subscription).selector {
-            Selector::All => self.admit(page, from, to, (from..to).map(|index| index as u32), now),
+            Selector::All => self.admit(page, from, to, from as u32..to as u32, now),
             Selector::Only(channels) => {
                 let mut chosen: Vec<u32> = Vec::new();
                 for channel in channels {
@@ -191,21 +191,25 @@ impl Lane {
         page: &Arc<Page>,
         from: usize,
         to: usize,
-        chosen: impl Iterator<Item = u32>,
+        chosen: impl ExactSizeIterator<Item = u32>,
         now: Instant,
     ) -> usize {
         let begin = self.parts.ledger.end();
         let hashes = (self.slots.len() > 1 || !self.absent.is_empty()).then(|| page.key_hashes());
         let mut room = self.parts.account.room();
-        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); self.slots.len()];
-        let (mut reached, mut taken, mut held) = (from, 0u64, 0usize);
+        // What is chosen spreads evenly over the slots, as a rule.
+        let part = chosen.len().min(self.demand.open()) / self.slots.len();
+        let mut picked: Vec<Vec<u32>> = Vec::with_capacity(self.slots.len());
+        picked.resize_with(self.slots.len(), || Vec::with_capacity(part + part / 4));
+        // What was taken side by side, and is not in the ledger yet.
+        let mut run = from..from;
+        let (mut taken, mut held) = (0u64, 0usize);
         let mut stopped = None;
         for index in chosen.map(|index| index as usize) {
             let (size, footprint) = (page.size(index), page.footprint(index));
             let offset = begin + (index - from) as u64;
             let hash = hashes.map_or(0, |hashes| hashes[index]);
-            let order = self.order_of(hash, offset);
-            let away = !self.absent.is_empty() && self.absent.holds(order);
+            let away = !self.absent.is_empty() && self.absent.holds(self.order_of(hash, offset));
             let roomy = footprint <= room;
             if !away && !(self.demand.admits(size) && (roomy || self.holds_nothing())) {
                 self.starved = self.demand.admits(size);
@@ -213,13 +217,16 @@ impl Lane {
                 stopped = Some(index);
                 break;
             }
-            self.parts.ledger.look(page.marks(), reached, index, false);
-            self.parts.ledger.look(page.marks(), index, index + 1, true);
-            reached = index + 1;
+            if index != run.end {
+                self.parts.ledger.look(page.marks(), run.start, run.end, true);
+                self.parts.ledger.look(page.marks(), run.end, index, false);
+                run.start = index;
+            }
+            run.end = index + 1;
             taken += 1;
             if away {
                 // What comes before it of its key has to be read again, and so has this.
-                self.absent.insert(offset, order, None);
+                self.absent.insert(offset, self.order_of(hash, offset), None);
                 continue;
             }
             self.note_taking(now);
@@ -231,7 +238,7 @@ impl Lane {
                 let copy = Arc::new(Holding::copy_of(page, index, offset, &self.parts.account));
                 self.slots[slot].queue.push(&copy, Picks::Run { from: 0, to: 1 }, now);
                 self.starved = true;
-                stopped = Some(reached);
+                stopped = Some(run.end);
                 break;
             }
             picked[slot].push(index as u32);
@@ -239,7 +246,8 @@ impl Lane {
             held += footprint;
         }
         let end = stopped.unwrap_or(to);
-        self.parts.ledger.look(page.marks(), reached, end, false);
+        self.parts.ledger.look(page.marks(), run.start, run.end, true);
+        self.parts.ledger.look(page.marks(), run.end, end, false);
         self.parts.counters.taken(taken, (end - from) as u64 - taken);
         if held > 0 {
             let share = self.parts.account.take(held);

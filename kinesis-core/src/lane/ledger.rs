@@ -72,19 +72,22 @@ impl Ledger {
             Some(last) if Arc::ptr_eq(&last.marks, marks) && last.index + (last.end - last.first) as usize == index => {
                 last.end = end;
             }
-            _ => self.looked.push_back(Looked { first, end, index, marks: Arc::clone(marks) }),
+            _ => {
+                self.looked.push_back(Looked { first, end, index, marks: Arc::clone(marks) });
+                self.forget();
+            }
         }
     }
 
     pub(crate) fn settle(&mut self, delivery: &Delivery) {
-        for (from, to) in delivery.offset_runs() {
-            self.watermark.settle(from, to);
-        }
+        self.watermark.settle_all(delivery.offset_runs());
+        self.forget();
     }
 
     /// Counts a record as settled that is gone from the stream.
     pub(crate) fn lose(&mut self, offset: u64) {
         self.watermark.settle(offset, offset + 1);
+        self.forget();
     }
 
     /// The first offset that is not settled.
@@ -159,17 +162,22 @@ impl Ledger {
 
     /// The cursor now.
     pub(crate) fn cursor(&mut self) -> Cursor {
+        self.forget();
         let mark = self.watermark.mark();
-        while self.looked.front().is_some_and(|looked| looked.end < mark) {
-            if let Some(looked) = self.looked.pop_front() {
-                self.place = looked.place(looked.end - 1);
-            }
-        }
         if let Some(looked) = self.looked.front().filter(|looked| looked.first < mark) {
             let place = looked.place(mark - 1);
             self.move_to(CursorPosition::Next(place.position), place);
         }
         self.cursor
+    }
+
+    /// Lets go of what lies wholly before the mark. It counts against the budget: kept until the cursor is asked for, it
+    /// would be what was read in a second, whatever the budget is.
+    fn forget(&mut self) {
+        let mark = self.watermark.mark();
+        while let Some(looked) = self.looked.pop_front_if(|looked| looked.end < mark) {
+            self.place = looked.place(looked.end - 1);
+        }
     }
 
     /// The cursor of a shard of which everything is settled.
@@ -219,6 +227,17 @@ mod tests {
         assert_eq!(offsets, [None, Some(0), Some(2), Some(3), Some(6), Some(10), None]);
         let places = [0, 1, 3, 6, 7, 11].map(|offset| ledger.place_of(offset).position);
         assert_eq!(places, [StartPosition::TrimHorizon, after(14), after(16), after(19), after(20), after(24)]);
+    }
+
+    /// Marks of everything read since the last commit were kept, and charged to a budget that had no room for them.
+    #[test]
+    fn the_marks_of_what_is_settled_go_before_anybody_asks_for_the_cursor() {
+        let mut ledger = ledger();
+        (0..9).for_each(|page| ledger.look(&marks(10 * page..10 * page + 10), 0, 10, page < 3));
+        (0..30).for_each(|offset| ledger.lose(offset));
+        assert_eq!((ledger.looked.len(), ledger.open()), (1, 0));
+        (9..18).for_each(|page| ledger.look(&marks(10 * page..10 * page + 10), 0, 10, false));
+        assert_eq!((ledger.looked.len(), ledger.cursor().position), (1, CursorPosition::Next(after(179))));
     }
 
     #[test]

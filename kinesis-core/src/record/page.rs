@@ -119,8 +119,8 @@ impl Page {
         self.bytes + self.records.len() * OVERHEAD
     }
 
-    /// What all records are charged with, their marks included, in bytes.
-    pub(crate) fn charged_bytes(&self) -> usize {
+    /// What the page was charged with at first, in bytes: its marks, which may outlive it, included.
+    pub(crate) fn charged_at_first(&self) -> usize {
         self.whole_footprint() + size_of_val(&*self.marks.places)
     }
 
@@ -227,8 +227,8 @@ mod tests {
         let (marks, copy) = (Arc::clone(page.marks()), page.copied([1].into_iter()));
         assert_ne!(copy.records()[0].data.as_ptr(), page.records()[1].data.as_ptr());
         let of_marks = 3 * size_of::<(SequenceNumber, Option<SystemTime>)>();
-        assert_eq!(page.charged_bytes(), page.whole_footprint() + of_marks);
-        assert_eq!(budget.used(), page.charged_bytes() / 3 * 4);
+        assert_eq!(page.charged_at_first(), page.whole_footprint() + of_marks);
+        assert_eq!(budget.used(), page.charged_at_first() / 3 * 4);
         drop((page, copy));
         assert_eq!(budget.used(), of_marks);
         drop(marks);

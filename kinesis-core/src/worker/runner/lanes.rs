@@ -217,15 +217,17 @@ impl Runner {
         }
     }
 
-    fn tell_where_it_reads(&mut self, id: usize, round: &mut Round) {
+    fn tell_where_it_reads(&self, id: usize, round: &mut Round) {
         let Some(lane) = self.lanes.get(&id) else { return };
         let behind = lane.is_working() && lane.is_behind();
-        let at_front = lane.spot().is_some_and(|spot| spot.track == TrackId::FRONT);
-        let (subscription, shard) = (lane.subscription().name.clone(), self.shard.clone());
+        let names = || (lane.subscription().name.clone(), self.shard.clone());
+        let track = lane.spot().map(|spot| spot.track);
         if behind && round.behind.insert(id) {
+            let (subscription, shard) = names();
             tracing::info!(%subscription, %shard, "the subscription has fallen behind and catches up on its own");
             self.observer.on(&Event::FellBehind { subscription, shard });
-        } else if at_front && round.behind.remove(&id) {
+        } else if track == Some(TrackId::FRONT) && round.behind.remove(&id) {
+            let (subscription, shard) = names();
             tracing::info!(%subscription, %shard, "the subscription has caught up");
             self.observer.on(&Event::CaughtUp { subscription, shard });
         }
