@@ -455,6 +455,9 @@ impl Feed {
         if !matches!(what, What::Later(..)) {
             self.last_failure = None;
         }
+        if let Some(gap) = &gap {
+            track.ring.tear(gap);
+        }
         let news = match what {
             What::Pages(pages) => {
                 let (records, bytes) = pages
@@ -462,9 +465,6 @@ impl Feed {
                     .fold((0, 0), |(records, bytes), page| (records + page.len(), bytes + page.charged_at_first()));
                 track.learn(records, bytes, at_tip);
                 track.met();
-                if let Some((next, _)) = gap.as_ref().and_then(|gap| gap.to) {
-                    track.ring.tear(next);
-                }
                 let from = track.ring.tip();
                 pages.into_iter().for_each(|page| track.ring.push(page));
                 let newest = track.ring.at_tip().arrived_at;

@@ -44,6 +44,14 @@ pub(super) struct Request {
     pub(super) room: Option<Charge>,
 }
 
+impl Gap {
+    /// Where whoever may go on does so: at the first record that is left, or with whatever is left, which is nothing.
+    pub(crate) fn left(&self) -> Start {
+        let position = self.to.map_or(StartPosition::TrimHorizon, |(number, _)| StartPosition::At(number));
+        Start::new(position, None)
+    }
+}
+
 /// What came of one request.
 #[derive(Debug)]
 pub(super) struct Answer {

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Start;
-use crate::record::{Page, SequenceNumber};
+use super::{Gap, Start};
+use crate::record::Page;
 use crate::shard::{Shard, StartPosition};
 
 /// How much a ring may hold.
@@ -96,10 +96,10 @@ impl Ring {
         }
     }
 
-    /// Something is missing before the record that comes next: whoever needs what lay before it cannot read it here.
-    pub(crate) fn tear(&mut self, next: SequenceNumber) {
+    /// Something is missing before what comes next: whoever needs what lay before it cannot read it here.
+    pub(crate) fn tear(&mut self, gap: &Gap) {
         self.evict(u64::MAX);
-        self.floor = Start::new(StartPosition::At(next), None);
+        self.floor = gap.left();
         self.at_tip = self.floor;
     }
 
@@ -182,7 +182,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Record;
+    use crate::{Record, SequenceNumber};
     use StartPosition::{After, At, Latest, Timestamp, TrimHorizon};
     use std::time::Duration;
 

@@ -10,9 +10,8 @@ use tokio::time::Instant;
 use super::Lane;
 use crate::deliver::{History, Holds};
 use crate::error::{Error, ErrorKind};
-use crate::feed::{Gap, Start};
+use crate::feed::Gap;
 use crate::record::{Holding, Page};
-use crate::shard::StartPosition;
 use crate::sink::{Delivery, Picks};
 
 /// What a stuck lane may hold without being asked for it, in bytes, as a part of the budget and at most.
@@ -175,9 +174,7 @@ impl Lane {
     /// Records that were to be read again are gone from the stream, all before `number`. They are passed over.
     pub(crate) fn jump(&mut self, gap: &Gap) {
         let Some(again) = self.again else {
-            // It goes on with the first record that is left, or at the end, where the reader has met it.
-            let to = gap.to.map_or(gap.from, |(number, _)| Start::new(StartPosition::At(number), None));
-            self.skips_to = Some(to);
+            self.skips_to = Some(gap.left());
             self.spot = None;
             return;
         };

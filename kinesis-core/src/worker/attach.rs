@@ -60,8 +60,11 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<BTreeM
     // Reading a pipe takes its records away, so its tip cannot be looked at.
     let open = listing.iter().filter(|shard| !shard.closed && source.caps().replayable);
     for shard in open {
-        if let Some(pin) = pin_tip(source, &shard.id).await? {
-            pins.insert(shard.id.clone(), pin);
+        match pin_tip(source, &shard.id).await {
+            Ok(pin) => pins.extend(pin.map(|pin| (shard.id.clone(), pin))),
+            // The stream has let it go since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(pins)

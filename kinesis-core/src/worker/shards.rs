@@ -117,7 +117,11 @@ impl Shards {
         let loses = |gone: &ShardId| gone != shard && self.was_reading(gone, subscription);
         self.gone.contains(shard) || {
             let after_parents = self.lineage.may_start(shard, |parent| self.standing(parent, subscription));
-            after_parents && !self.gone.iter().any(loses)
+            // The stream may let a shard go while it is at work here.
+            let at_work = |parent: &ShardId| {
+                self.held.contains_key(parent) && self.place(parent, subscription, None) != Some(Place::Finished)
+            };
+            after_parents && !self.lineage.parents(shard).any(at_work) && !self.gone.iter().any(loses)
         }
     }
 

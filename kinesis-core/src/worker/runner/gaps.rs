@@ -12,7 +12,8 @@ impl Runner {
     /// The reader of a track has found something missing: it concerns whoever would have read it there.
     pub(super) fn on_gap(&mut self, track: TrackId, gap: &Gap, round: &mut Round) {
         let there = |lane: &Lane| lane.spot().is_none_or(|spot| spot.track == track);
-        let misses = |lane: &Lane| lane.state() == State::Running && there(lane) && misses(&lane.next(), gap);
+        let goes_on = |lane: &Lane| matches!(lane.state(), State::Running | State::Gated);
+        let misses = |lane: &Lane| goes_on(lane) && there(lane) && misses(&lane.next(), gap);
         let concerned = self.lanes.iter().filter(|(_, lane)| misses(lane)).map(|(id, _)| *id);
         for id in concerned.collect::<Vec<_>>() {
             self.settle_gap(id, gap, round);

@@ -165,7 +165,7 @@ impl World<'_> {
             }
         }
         // Aborted tasks go away when the scheduler meets them.
-        for _ in 0..4 {
+        for _ in 0..16 {
             yield_now().await;
         }
         let alive = Handle::current().metrics().num_alive_tasks();
