@@ -68,6 +68,7 @@ impl Lane {
         for ((offset, hash), history) in delivery.offsets().zip(&hashes).zip(histories) {
             self.absent.insert(offset, self.order_of(*hash, offset), history);
         }
+        self.send_away_behind(slot);
         if waiting && self.parts.terms.holds == Holds::Key {
             for hash in hashes {
                 // What waited behind it must not overtake it now.
@@ -76,6 +77,26 @@ impl Lane {
                     self.demand.settle_aside(held.size(index));
                     self.absent.insert(held.offset(index), hash, None);
                 }
+            }
+        }
+    }
+
+    /// What has come into a slot's queue since must not go before what is away now.
+    fn send_away_behind(&mut self, slot: usize) {
+        if self.parts.terms.holds == Holds::Nothing || self.slots[slot].queue.is_empty() {
+            return;
+        }
+        let since = Instant::now();
+        for (held, index) in std::mem::take(&mut self.slots[slot].queue).take_all() {
+            let (offset, hash, size, _) = entry(&held, index, true);
+            let order = self.order_of(hash, offset);
+            if self.absent.holds_before(order, offset) {
+                self.demand.settle(1, size);
+                let history = self.histories.remove(&offset);
+                self.absent.insert(offset, order, history);
+            } else {
+                let index = index as u32;
+                self.slots[slot].queue.push(&held, Picks::Run { from: index, to: index + 1 }, since);
             }
         }
     }

@@ -46,6 +46,10 @@ impl Queue {
         self.segments.push_front(Segment { page, picks: Picks::Run { from: index, to: index + 1 }, gone: 0, since });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes everything out, in order.
     pub(super) fn take_all(&mut self) -> Vec<(Arc<Holding>, usize)> {
         let segments = std::mem::take(self).segments.into_iter();

@@ -121,7 +121,9 @@ impl Shards {
             let at_work = |parent: &ShardId| {
                 self.held.contains_key(parent) && self.place(parent, subscription, None) != Some(Place::Finished)
             };
-            after_parents && !self.lineage.parents(shard).any(at_work) && !self.gone.iter().any(loses)
+            let let_go = |held: &&ShardId| !self.lineage.contains(held) && *held != shard;
+            let mut before = self.lineage.parents(shard).chain(self.held.keys().filter(let_go));
+            after_parents && !before.any(at_work) && !self.gone.iter().any(loses)
         }
     }
 
