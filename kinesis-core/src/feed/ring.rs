@@ -148,9 +148,10 @@ impl Ring {
         let first = self.pages.front().and_then(|(_, page)| page.records().first());
         let begins_before = first
             .is_some_and(|record| from.has_had(record) || from.position == StartPosition::At(record.sequence_number));
-        // A reader that opened at a time or the horizon began with whatever was left: whether something is missing before
-        // that, only a lane's own last record tells.
-        let covers = (self.floor.is_numbered() || !from.is_numbered()) && self.floor.is_at_or_before(&from);
+        // A reader that did not open behind a record of its own began with whatever was left: whether something is missing
+        // before that, only a lane's own last record tells.
+        let covers =
+            (self.floor.is_behind_a_record() || !from.is_behind_a_record()) && self.floor.is_at_or_before(&from);
         if !begins_before && !covers {
             return None;
         }

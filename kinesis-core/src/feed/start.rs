@@ -28,6 +28,11 @@ impl Start {
         matches!(self.position, StartPosition::At(_) | StartPosition::After(_))
     }
 
+    /// Whether it is behind a record that was had: asked for again, that record tells whether something is missing.
+    pub(crate) const fn is_behind_a_record(&self) -> bool {
+        matches!(self.position, StartPosition::After(_))
+    }
+
     /// Which of two starts comes first in a shard; `None` when that cannot be told.
     fn compare(&self, other: &Self) -> Option<Ordering> {
         use StartPosition::{Latest, Timestamp, TrimHorizon};
@@ -85,7 +90,7 @@ impl Start {
 
     /// Whether the way from here to `other` is short, as far as can be told, and one reader can serve both.
     pub(crate) fn is_near(&self, other: &Self) -> bool {
-        if self.is_numbered() != other.is_numbered() {
+        if self.is_behind_a_record() != other.is_behind_a_record() {
             return false;
         }
         let short = |a: SystemTime, b: SystemTime| b.duration_since(a).is_ok_and(|distance| distance <= NEAR);

@@ -117,7 +117,11 @@ impl Worker {
     }
 
     async fn forget(&mut self, name: &SubscriptionName) -> Result<()> {
-        self.rewrite(name, Change::Forget).await?;
+        match self.rewrite(name, Change::Forget).await {
+            // It is attached here, so it was ours to forget: a write was done whose answer was lost.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.attached.contains_key(name) => {}
+            rewritten => rewritten?,
+        }
         self.attached.remove(name);
         self.shards.tell(|| Command::Forget(name.clone()));
         // Rows that nobody holds are changed here. A holder of ours does it with its next progress.

@@ -10,11 +10,12 @@ const LONGEST: usize = 400_000;
 pub(super) struct Journal {
     began: Instant,
     lines: Vec<String>,
+    full: bool,
 }
 
 impl Journal {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), lines: Vec::new() }
+        Self { began: Instant::now(), lines: Vec::new(), full: false }
     }
 
     /// Appends a line.
@@ -23,7 +24,14 @@ impl Journal {
     ///
     /// When the story turns in circles.
     pub(super) fn line(&mut self, what: std::fmt::Arguments<'_>) {
-        assert!(self.lines.len() < LONGEST, "the story has {LONGEST} lines and no end: something spins");
+        if self.lines.len() >= LONGEST {
+            // Said once: whoever is told ends the story, and has something to say of it.
+            assert!(
+                std::mem::replace(&mut self.full, true),
+                "the story has {LONGEST} lines and no end: something spins"
+            );
+            return;
+        }
         let at = self.began.elapsed();
         self.lines.push(format!("{:>4}.{:03} {what}", at.as_secs(), at.subsec_millis()));
     }
