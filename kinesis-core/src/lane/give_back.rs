@@ -194,7 +194,7 @@ impl Lane {
 
     /// Records that were to be read again are gone from the stream, all before `number`. They are passed over.
     pub(crate) fn jump(&mut self, gap: &Gap) {
-        let Some(again) = self.again else {
+        let Some(again) = self.again.map(|again| again.max(self.parts.ledger.mark())) else {
             self.skips_to = Some(gap.left());
             self.spot = None;
             return;

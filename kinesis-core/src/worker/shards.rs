@@ -114,17 +114,20 @@ impl Shards {
     /// Whether a subscription is done with all parents of a shard. What it was reading when the stream let it go comes
     /// first: what became of its ancestors and descendants nobody can say any more.
     pub(super) fn may_start(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
-        let loses = |gone: &ShardId| gone != shard && self.was_reading(gone, subscription);
-        self.gone.contains(shard) || {
-            let after_parents = self.lineage.may_start(shard, |parent| self.standing(parent, subscription));
-            // The stream may let a shard go while it is at work here.
-            let at_work = |parent: &ShardId| {
-                self.held.contains_key(parent) && self.place(parent, subscription, None) != Some(Place::Finished)
-            };
-            let let_go = |held: &&ShardId| !self.lineage.contains(held) && *held != shard;
-            let mut before = self.lineage.parents(shard).chain(self.held.keys().filter(let_go));
-            after_parents && !before.any(at_work) && !self.gone.iter().any(loses)
+        let let_go = |held: &&ShardId| !self.lineage.contains(held) && *held != shard;
+        let by_row = self.rows.get(shard).into_iter().flat_map(|row| &row.parents);
+        let mut before = self.lineage.parents(shard).chain(by_row).chain(self.held.keys().filter(let_go));
+        // The stream may let a shard go while it is at work here.
+        let at_work = |parent: &ShardId| {
+            self.held.contains_key(parent) && self.place(parent, subscription, None) != Some(Place::Finished)
+        };
+        if before.any(at_work) {
+            return false;
         }
+        let loses = |gone: &ShardId| gone != shard && self.was_reading(gone, subscription);
+        self.gone.contains(shard)
+            || self.lineage.may_start(shard, |parent| self.standing(parent, subscription))
+                && !self.gone.iter().any(loses)
     }
 
     /// Whether a subscription is in the middle of a shard.

@@ -54,7 +54,7 @@ impl State {
         }
         self.check_bounds(of, delivery, &nths, changing);
         self.check_silence(of, delivery, &nths);
-        if let Some(first) = nths.iter().min() {
+        if let Some(first) = nths.iter().min().filter(|_| !changing) {
             let met = self.subscriptions[of].met.entry(shard.clone()).or_insert(*first);
             *met = *first.min(met);
         }
