@@ -43,7 +43,8 @@ fn pages() -> Vec<(String, String)> {
 
 /// What stands in parentheses and is a reference, cut at the semicolons.
 fn references(text: &str) -> Vec<&str> {
-    let is_reference = |part: &&str| part.starts_with("simulation: ") || part.starts_with('`') && part.contains(".rs`: `");
+    let is_reference =
+        |part: &&str| part.starts_with("simulation: ") || part.starts_with('`') && part.contains(".rs`: `");
     let groups = text.split('(').skip(1).filter_map(|rest| rest.split_once(')')).map(|(group, _)| group);
     groups.flat_map(|group| group.split(';').map(str::trim)).filter(is_reference).collect()
 }

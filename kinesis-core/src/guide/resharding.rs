@@ -108,7 +108,8 @@
 //!     assert_eq!(summary.shards_finished, 3);
 //!     let taken = taken.lock().unwrap().clone();
 //!     assert!(taken[..3].iter().all(|(shard, _)| shard == "0"), "the parent comes first");
-//!     let of_a: Vec<&str> = taken.iter().map(|(_, text)| text.as_str()).filter(|text| text.starts_with('a')).collect();
+//!     let texts = taken.iter().map(|(_, text)| text.as_str());
+//!     let of_a: Vec<&str> = texts.filter(|text| text.starts_with('a')).collect();
 //!     assert_eq!(of_a, ["a1", "a2", "a3"]);
 //!     Ok(())
 //! }

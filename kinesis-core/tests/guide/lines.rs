@@ -81,13 +81,13 @@ impl ShardReader for LinesReader {
         let (shard, all) = &shards[self.nth];
         let records: Vec<_> = all[self.next..].iter().take(max.get()).cloned().collect();
         self.next += records.len();
-        if self.next < all.len() || !shard.closed || !records.is_empty() {
-            let behind = if self.next == all.len() { Duration::ZERO } else { Duration::from_secs(1) };
-            let last = all[..self.next].last().map(|record| StartPosition::After(record.sequence_number));
-            let batch = Batch::new(records).with_behind_latest(behind);
-            return Ok(last.map_or(batch.clone(), |last| batch.with_resume(last)));
+        let behind = if self.next == all.len() { Duration::ZERO } else { Duration::from_secs(1) };
+        let batch = Batch::new(records).with_behind_latest(behind);
+        if self.next < all.len() || !shard.closed {
+            return Ok(batch);
         }
+        // The end comes with the last records, and again whenever it is asked for.
         let children = shards.iter().filter(|(child, _)| child.parents.contains(&shard.id));
-        Ok(Batch::empty().with_end(ShardEnd::new(children.map(|(child, _)| child.clone()).collect())))
+        Ok(batch.with_end(ShardEnd::new(children.map(|(child, _)| child.clone()).collect())))
     }
 }
