@@ -17,10 +17,10 @@
 //!   again.
 //! - **Order.** Records of one partition key reach a sink in the order in which they were put, over splits and merges too,
 //!   unless the subscription asks for no order. A record that is not taken holds its key and no other.
-//! - **Isolation of failures.** A sink that fails, hangs or panics is retried with full jitter, its deliveries halved until
-//!   the poison record is alone. Other subscriptions have cursors of their own and do not wait for it: one that falls behind
-//!   reads on from where it is with a reader that catches up.
-//! - **Bounds.** What is emitted to a subscription never exceeds what it asked for, in records and in bytes. All shards
+//! - **Isolation of failures.** A sink that fails, hangs or panics is retried with full jitter, its deliveries halved
+//!   until the poison record is alone. Other subscriptions have cursors of their own and do not wait for it: one that
+//!   falls behind reads on from where it is with a reader that catches up.
+//! - **Bounds.** What is emitted to a subscription never exceeds what it asked for, in records and bytes. All shards
 //!   together stay within one [byte budget](PipelineBuilder::byte_budget), but for a page and a record for everybody.
 //! - **Gaps are told.** Who was overtaken by trimming halts before what is missing, or jumps over it, as
 //!   [`OnGap`] says; [`Event::Gap`] tells from where to where.
@@ -53,8 +53,8 @@
 //!
 //! # Changing and watching it
 //!
-//! A [`Handle`] attaches, detaches, pauses, resumes, seeks and forgets subscriptions while the pipeline runs, and tells how
-//! it stands.
+//! A [`Handle`] attaches, detaches, pauses, resumes, seeks and forgets subscriptions while the pipeline runs, and tells
+//! how it stands.
 //!
 //! ```
 //! # async fn example(pipeline: kinesis_core::Pipeline) -> kinesis_core::Result<()> {
