@@ -7,15 +7,23 @@
 use serde::{Deserialize, Serialize};
 
 /// How much a subscription takes in on one shard before its sink has settled it.
+///
+/// What counts is held: queued or with the sink. A record that waits for another attempt, or behind one of its key that
+/// does, no longer counts against `max`, so that others may come; its bytes count against `max_bytes` until it is settled.
+/// Payloads that were given back for want of memory count against neither.
+///
+/// Across shards, [`Subscription::cap`](crate::Subscription::cap) is the bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
-    /// It asks again when it holds this many records or fewer. Default 500.
+    /// It asks again when it holds this many records or fewer. Less than `max`. Default 500.
     pub min: usize,
-    /// It holds at most this many records. Default 1,000.
+    /// It holds at most this many records, those that come back behind a key not counted. No more than this many are with
+    /// the sink for the first time. Default 1,000.
     pub max: usize,
     /// It holds at most this many bytes of payloads and keys, or one record of more. Default 8 MiB.
     pub max_bytes: usize,
-    /// It runs at most this many records past its cursor, so that one stuck record stops it in the end. Default 10,000.
+    /// It looks at most this many records past its cursor, those of channels that it does not take included, so that one
+    /// stuck record stops it in the end. For each of them its place is kept in memory. At least `max`. Default 10,000.
     pub max_ahead: usize,
 }
 

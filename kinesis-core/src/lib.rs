@@ -17,16 +17,22 @@
 //!   again.
 //! - **Order.** Records of one partition key reach a sink in the order in which they were put, over splits and merges too,
 //!   unless the subscription asks for no order. A record that is not taken holds its key and no other.
-//! - **Isolation of failures.** A sink that fails, hangs or panics is retried with full jitter, its deliveries halved until
-//!   the poison record is alone; other subscriptions have cursors of their own.
-//! - **Bounds.** What is emitted to a subscription never exceeds what it asked for, in records and in bytes.
+//! - **Isolation of failures.** A sink that fails, hangs or panics is retried with full jitter, its deliveries halved
+//!   until the poison record is alone. Other subscriptions have cursors of their own and do not wait for it: one that
+//!   falls behind reads on from where it is with a reader that catches up.
+//! - **Bounds.** What is emitted to a subscription never exceeds what it asked for, in records and bytes. All shards
+//!   together stay within one [byte budget](PipelineBuilder::byte_budget), but for a page and a record for everybody.
+//! - **Gaps are told.** Who was overtaken by trimming halts before what is missing, or jumps over it, as
+//!   [`OnGap`] says; [`Event::Gap`] tells from where to where.
 //!
 //! # What it does not
 //!
 //! - It does not deliver exactly once: sinks see a record again after a crash or a lost answer, under the same
 //!   [id](Entry::id).
 //! - It does not keep order between partition keys (unless [`Ordering::PerShard`]), nor for dead letters put back.
-//! - A subscription that falls behind holds the shard's one feed back once the ring is full: the others wait for it then.
+//! - It keeps nothing longer than the stream does: there is no queue beside it.
+//! - A source that can be read once only, a pipe, has one reader: there the slowest subscription holds the others back.
+//! - It does not share the shards out among workers: the first takes all that are free, others stand by and take over.
 //!
 //! # A pipeline
 //!
@@ -45,6 +51,51 @@
 //! }
 //! ```
 //!
+//! # Changing and watching it
+//!
+//! A [`Handle`] attaches, detaches, pauses, resumes, seeks and forgets subscriptions while the pipeline runs, and tells
+//! how it stands.
+//!
+//! ```
+//! # async fn example(pipeline: kinesis_core::Pipeline) -> kinesis_core::Result<()> {
+//! use kinesis_core::StartPosition;
+//! let handle = pipeline.handle();
+//! let run = tokio::spawn(pipeline.run_until(std::future::pending()));
+//! handle.seek("audit", StartPosition::TrimHorizon).await?;
+//! for (shard, lane) in &handle.status().await?.subscriptions["audit"].shards {
+//!     println!("{shard}: {:?}, {:?} behind", lane.state, lane.lag);
+//! }
+//! # drop(run);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The guide
+//!
+//! | page | what it is about |
+//! |---|---|
+//! | [delivery guarantees](guide::delivery_guarantees) | at least once, settled records, ids, retries, dead letters, halts |
+//! | [ordering](guide::ordering) | per key, per shard, none; what a retry holds |
+//! | [cursors](guide::cursors) | what is stored; pause, seek, forget, late attach; gaps |
+//! | [isolation](guide::isolation) | one read for all, and what a dead subscription costs |
+//! | [resharding](guide::resharding) | splits and merges |
+//! | [back-pressure](guide::back_pressure) | demand, caps, the byte budget |
+//! | [tuning](guide::tuning) | which knob for which symptom; the defaults and where they come from |
+//!
+//! # Parts
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`Pipeline`], [`PipelineBuilder`] | a source, a store and subscriptions, checked and run; [`Summary`] says what was done |
+//! | [`Subscription`] | a sink with a name and a cursor: [`Ordering`], [`BatchPolicy`], [`Demand`], [`RetryPolicy`], [`OnReject`], [`OnGap`], [cap](Subscription::cap) |
+//! | [`byte_budget`](PipelineBuilder::byte_budget) | what all shards hold together |
+//! | [`Handle`] | changes subscriptions while it runs |
+//! | [`Status`] | how it stands: [`LaneStatus`] of each subscription on each shard, [`ShardStatus`], [`BudgetStatus`] |
+//! | [`Observer`], [`Event`] | what happens, as it happens |
+//! | [`Sink`], [`handler`], [`channel_sink`] | where records go |
+//! | [`StreamSource`], [`ShardReader`] | where they come from |
+//! | [`LeaseStore`], [`MemoryLeaseStore`] | where leases, cursors and subscriptions are kept |
+//!
 //! # Rooms
 //!
 //! | room | what it is for |
@@ -53,7 +104,7 @@
 //! | [`watermark`], [`demand`], [`retry`], [`lineage`], [`selector`], [`limit`] | decisions, without waiting: pure |
 //! | [`wrap`] | wrappers over any source: [`Throttled`](wrap::Throttled), [`Retrying`](wrap::Retrying), [`Metered`](wrap::Metered) |
 //! | `deliver`, `feed`, `lane`, `worker` | the pipeline's inside, from sink back to source |
-//! | [`pipeline`] | putting it together |
+//! | [`pipeline`], [`observe`] | putting it together, changing it, watching it |
 //! | [`stream`] | reading without leases, as a `Stream` |
 //! | [`conformance`](https://docs.rs/kinesis-core) | the suites that prove an implementation (feature `conformance`) |
 //!
@@ -69,6 +120,7 @@ mod deliver;
 pub mod demand;
 mod error;
 mod feed;
+pub mod guide;
 mod lane;
 pub mod lease;
 pub mod limit;

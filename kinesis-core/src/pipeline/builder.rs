@@ -105,12 +105,17 @@ impl PipelineBuilder {
         self
     }
 
-    /// How many bytes all shards hold together: records with their overhead, from when they are read until they are
-    /// settled. Default 256 MiB.
+    /// How many bytes all shards hold together: records with their overhead, from when they are read until nobody needs
+    /// them, those that are kept for lanes to come and the room of reads under way included. Default 256 MiB.
     ///
-    /// A read waits until there is room for what it may bring. So that nobody waits for ever, one read at a time is let
-    /// through without room, in turn; and every subscription may hold one record on each shard. A subscription that gets
-    /// nowhere while others wait gives its records back, and has them read again later.
+    /// A read waits until there is room for what it may bring, a quarter of the budget at most. Half of the budget is for
+    /// what shards keep, the same share for each; the other half is for what subscriptions hold, each up to its
+    /// [cap](Subscription::cap). So that nobody waits for ever, one read at a time is let through without room, in turn,
+    /// and every subscription may hold one record on each shard. A subscription that settles nothing for a second while
+    /// others wait gives back what is not with its sink, and has it read again later.
+    ///
+    /// The bound is exceeded by one answer of a read that had its turn and by one record for every subscription and shard.
+    /// A source that cannot be read again gives nothing back.
     pub fn byte_budget(mut self, bytes: usize) -> Self {
         self.byte_budget = bytes;
         self

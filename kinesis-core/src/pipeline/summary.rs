@@ -12,7 +12,8 @@ use crate::sink::SubscriptionName;
 pub struct Summary {
     /// Every subscription's counts.
     pub subscriptions: BTreeMap<SubscriptionName, SubscriptionSummary>,
-    /// Records read from the source, each counted once however many subscriptions took it.
+    /// Records read from the source. One that many subscriptions take from one read counts once; one that is read again, by
+    /// a reader that catches up or after it was given back, counts again.
     pub records_read: u64,
     /// Shards read to their end by every subscription.
     pub shards_finished: u64,
