@@ -197,7 +197,7 @@ impl Lane {
         page: &Arc<Page>,
         from: usize,
         to: usize,
-        chosen: impl ExactSizeIterator<Item = u32>,
+        chosen: impl Iterator<Item = u32>,
         now: Instant,
     ) -> usize {
         let begin = self.parts.ledger.end();
