@@ -328,7 +328,9 @@ impl Feed {
             _ => SLICE,
         };
         let budget = &self.config.budget;
+        let seen = self.tracks.iter().find_map(Track::per_record);
         let track = &mut self.tracks[index];
+        track.expect(seen);
         // The other half is for what some lanes have not taken yet, and would have to read again on their own.
         let share = self.seat.share() / 2;
         let (mut max, mut expected) = track.appetite(bytes.min(share), budget.limit(), replayable);
@@ -402,9 +404,7 @@ impl Feed {
         self.opened.push((from.position, now));
         let id = TrackId(self.next_id);
         self.next_id += 1;
-        let mut track = Track::start(id, &self.config, from, self.answer.clone());
-        track.expect_as(&self.tracks[0]);
-        self.tracks.push(track);
+        self.tracks.push(Track::start(id, &self.config, from, self.answer.clone()));
         planned.opened = true;
     }
 
