@@ -382,8 +382,13 @@ impl Feed {
         let oldest = self.waiters.values().min_by_key(|waiter| waiter.since).copied();
         let Some(oldest) = oldest else { return };
         if self.tracks.len() > MOST_BEHIND {
-            let spent = (1..self.tracks.len()).min_by_key(|index| self.tracks[*index].opened_at);
-            let spent = spent.expect("there are tracks behind the front");
+            // Whoever is nearest keeps his reader until he is there. Where all took turns, nobody would ever be, unless
+            // there were bytes enough for all of them at once.
+            let near = |index: &usize| self.tracks[*index].ring.at_tip().arrived_at;
+            let nearest = (1..self.tracks.len()).max_by_key(near);
+            let others = (1..self.tracks.len()).filter(|index| Some(*index) != nearest);
+            let spent = others.min_by_key(|index| self.tracks[*index].opened_at);
+            let spent = spent.expect("more than one reader catches up");
             let until = self.tracks[spent].opened_at + TIME_SLICE;
             if until > now {
                 planned.wake = Some(planned.wake.map_or(until, |wake| wake.min(until)));
