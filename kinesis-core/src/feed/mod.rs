@@ -328,7 +328,9 @@ impl Feed {
             _ => SLICE,
         };
         let budget = &self.config.budget;
+        let seen = self.tracks.iter().find_map(Track::per_record);
         let track = &mut self.tracks[index];
+        track.expect(seen);
         // The other half is for what some lanes have not taken yet, and would have to read again on their own.
         let share = self.seat.share() / 2;
         let (mut max, mut expected) = track.appetite(bytes.min(share), budget.limit(), replayable);
@@ -380,8 +382,13 @@ impl Feed {
         let oldest = self.waiters.values().min_by_key(|waiter| waiter.since).copied();
         let Some(oldest) = oldest else { return };
         if self.tracks.len() > MOST_BEHIND {
-            let spent = (1..self.tracks.len()).min_by_key(|index| self.tracks[*index].opened_at);
-            let spent = spent.expect("there are tracks behind the front");
+            // Whoever is nearest keeps his reader until he is there. Where all took turns, nobody would ever be, unless
+            // there were bytes enough for all of them at once.
+            let near = |index: &usize| self.tracks[*index].ring.at_tip().arrived_at;
+            let nearest = (1..self.tracks.len()).max_by_key(near);
+            let others = (1..self.tracks.len()).filter(|index| Some(*index) != nearest);
+            let spent = others.min_by_key(|index| self.tracks[*index].opened_at);
+            let spent = spent.expect("more than one reader catches up");
             let until = self.tracks[spent].opened_at + TIME_SLICE;
             if until > now {
                 planned.wake = Some(planned.wake.map_or(until, |wake| wake.min(until)));
@@ -402,9 +409,7 @@ impl Feed {
         self.opened.push((from.position, now));
         let id = TrackId(self.next_id);
         self.next_id += 1;
-        let mut track = Track::start(id, &self.config, from, self.answer.clone());
-        track.expect_as(&self.tracks[0]);
-        self.tracks.push(track);
+        self.tracks.push(Track::start(id, &self.config, from, self.answer.clone()));
         planned.opened = true;
     }
 

@@ -15,8 +15,9 @@ use crate::budget::{Charge, Turn};
 /// The largest answer that Kinesis gives (API reference of `GetRecords`).
 const MOST_RECORDS: usize = 10_000;
 const MOST_BYTES: usize = 10 << 20;
-/// What a record is taken to need before one was seen, in bytes.
-const UNSEEN_RECORD: usize = 1 << 10;
+/// What a record is taken to need before one was seen, in bytes. More than most need: a first read that is too small costs
+/// a call, but one that is too large costs a shard of Kinesis the bytes of seconds.
+const UNSEEN_RECORD: usize = 16 << 10;
 /// What is set aside for a read at the tip: a shard of Kinesis takes in 1 MB a second and is asked four times.
 const AT_TIP: usize = 256 << 10;
 /// The part of the budget that one read may ask for.
@@ -151,9 +152,14 @@ impl Track {
         let _ = self.requests.try_send(Request { max, room });
     }
 
-    /// Expects records of the size that another track has seen.
-    pub(super) fn expect_as(&mut self, other: &Self) {
-        self.per_record = other.per_record;
+    /// What a record needs in memory, where some were seen.
+    pub(super) fn per_record(&self) -> Option<usize> {
+        self.per_record
+    }
+
+    /// Expects records of this size, unless it has seen some.
+    pub(super) fn expect(&mut self, per_record: Option<usize>) {
+        self.per_record = self.per_record.or(per_record);
     }
 
     /// Takes in what a read brought.

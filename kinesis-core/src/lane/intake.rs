@@ -170,15 +170,21 @@ impl Lane {
         let reached = match &Arc::clone(&self.parts.subscription).selector {
             Selector::All => self.admit(page, from, to, from as u32..to as u32, now),
             Selector::Only(channels) => {
-                let mut chosen: Vec<u32> = Vec::new();
-                for channel in channels {
+                let within = |channel| {
                     let of_channel = page.of_channel(channel);
-                    let within = of_channel.partition_point(|index| (*index as usize) < from)
-                        ..of_channel.partition_point(|index| (*index as usize) < to);
-                    chosen.extend_from_slice(&of_channel[within]);
+                    let before = |end: usize| of_channel.partition_point(|index| (*index as usize) < end);
+                    &of_channel[before(from)..before(to)]
+                };
+                let mut channels = channels.iter().map(|channel| within(channel));
+                let first = channels.next().unwrap_or_default();
+                if channels.len() == 0 {
+                    self.admit(page, from, to, first.iter().copied(), now)
+                } else {
+                    let mut chosen = first.to_vec();
+                    channels.for_each(|more| chosen.extend_from_slice(more));
+                    chosen.sort_unstable();
+                    self.admit(page, from, to, chosen.into_iter(), now)
                 }
-                chosen.sort_unstable();
-                self.admit(page, from, to, chosen.into_iter(), now)
             }
         };
         self.spot = Some(Spot { at: first + reached as u64, ..spot });
@@ -191,16 +197,12 @@ impl Lane {
         page: &Arc<Page>,
         from: usize,
         to: usize,
-        chosen: impl ExactSizeIterator<Item = u32>,
+        chosen: impl Iterator<Item = u32>,
         now: Instant,
     ) -> usize {
         let begin = self.parts.ledger.end();
         let hashes = (self.slots.len() > 1 || !self.absent.is_empty()).then(|| page.key_hashes());
         let mut room = self.parts.account.room();
-        // What is chosen spreads evenly over the slots, as a rule.
-        let part = chosen.len().min(self.demand.open()) / self.slots.len();
-        let mut picked: Vec<Vec<u32>> = Vec::with_capacity(self.slots.len());
-        picked.resize_with(self.slots.len(), || Vec::with_capacity(part + part / 4));
         // What was taken side by side, and is not in the ledger yet.
         let mut run = from..from;
         let (mut taken, mut held) = (0u64, 0usize);
@@ -241,7 +243,7 @@ impl Lane {
                 stopped = Some(run.end);
                 break;
             }
-            picked[slot].push(index as u32);
+            self.slots[slot].picked.push(index as u32);
             room -= footprint;
             held += footprint;
         }
@@ -252,8 +254,9 @@ impl Lane {
         if held > 0 {
             let share = self.parts.account.take(held);
             let holding = Arc::new(Holding::new(Arc::clone(page), from, begin, Some(share)));
-            for (slot, indices) in self.slots.iter_mut().zip(picked).filter(|(_, indices)| !indices.is_empty()) {
-                slot.queue.push(&holding, Picks::of(indices), now);
+            for slot in self.slots.iter_mut().filter(|slot| !slot.picked.is_empty()) {
+                slot.queue.push(&holding, Picks::of(&slot.picked), now);
+                slot.picked.clear();
             }
         }
         end

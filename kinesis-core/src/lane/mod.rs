@@ -125,6 +125,8 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 struct Slot {
     queue: Queue,
+    /// What is picked out of the page at hand. Empty in between; kept because every page needs it.
+    picked: Vec<u32>,
     running: usize,
 }
 

@@ -26,12 +26,12 @@ pub(crate) enum Picks {
 
 impl Picks {
     /// These indices, ascending; as a run where they are neighbours.
-    pub(crate) fn of(indices: Vec<u32>) -> Self {
+    pub(crate) fn of(indices: &[u32]) -> Self {
         match (indices.first(), indices.last()) {
             (Some(from), Some(last)) if (last - from) as usize + 1 == indices.len() => {
                 Self::Run { from: *from, to: last + 1 }
             }
-            _ => Self::These(indices),
+            _ => Self::These(indices.to_vec()),
         }
     }
 

@@ -20,6 +20,9 @@ pub(super) async fn attach(
     subscriptions: &[Arc<Subscription>],
     listing: &[Shard],
 ) -> Result<BTreeMap<SubscriptionName, SubscriptionRecord>> {
+    // Pinned at one place, they share one reader from the beginning. One by one, each tip would lie a little behind the one
+    // before, and no time tells how little.
+    let mut tips = None;
     loop {
         let stored = store.subscriptions().await?;
         let of_stream = stored.into_iter().filter(|record| record.stream == *source.stream());
@@ -31,32 +34,40 @@ pub(super) async fn attach(
         };
         let forgotten = known.get(&new.name);
         let generation = forgotten.map_or(1, SubscriptionRecord::next_generation);
-        let record = starting_at(source, &new.name, new.start, generation, listing).await?;
+        let record = starting_at(source, &new.name, new.start, generation, listing, &mut tips).await?;
         // Whether ours was written or somebody else's was first: the next reading says which holds.
         store.put_subscription(forgotten, &record).await?;
     }
 }
 
-/// The record of a subscription that starts at `start` on all shards of `listing`, its tips pinned.
+/// Where each shard is read from.
+type Pins = BTreeMap<ShardId, StartPosition>;
+
+/// The record of a subscription that starts at `start` on all shards of `listing`, its tips pinned: at `tips`, once these
+/// are known.
 pub(super) async fn starting_at(
     source: &dyn StreamSource,
     name: &SubscriptionName,
     start: StartPosition,
     generation: u64,
     listing: &[Shard],
+    tips: &mut Option<Pins>,
 ) -> Result<SubscriptionRecord> {
     let shards = listing.iter().map(|shard| shard.id.clone());
     let mut record = SubscriptionRecord::new(source.stream(), name.clone(), start, shards);
     record.generation = generation;
     if start == StartPosition::Latest {
-        record.pins = pin_tips(source, listing).await?;
+        record.pins = match tips {
+            Some(tips) => tips.clone(),
+            None => tips.insert(pin_tips(source, listing).await?).clone(),
+        };
     }
     Ok(record)
 }
 
 /// Asks for each open shard where its tip is now. A source that cannot say leaves the shard out.
-async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<BTreeMap<ShardId, StartPosition>> {
-    let mut pins = BTreeMap::new();
+async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<Pins> {
+    let mut pins = Pins::new();
     // Reading a pipe takes its records away, so its tip cannot be looked at.
     let open = listing.iter().filter(|shard| !shard.closed && source.caps().replayable);
     for shard in open {

@@ -43,7 +43,7 @@ impl Change<'_> {
             Self::Pause(paused) => SubscriptionRecord { paused: *paused, ..record.clone() },
             Self::Forget => SubscriptionRecord { forgotten: true, generation, ..record.clone() },
             Self::Seek(to, listing) => {
-                let new = starting_at(source, &record.name, *to, generation, listing).await?;
+                let new = starting_at(source, &record.name, *to, generation, listing, &mut None).await?;
                 SubscriptionRecord { paused: record.paused, ..new }
             }
             Self::SeekShard(shard, to, family) => {

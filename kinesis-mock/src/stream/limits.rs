@@ -10,8 +10,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The read limits of one shard, shared by all its readers.
 ///
-/// An answer that uses up a second's bytes closes the shard for as long as its bytes would have taken, and at least
-/// for a second: after an answer of 10 MiB that is 5 s.
+/// When the answers of one second use up its bytes, the shard is closed for as long as they would have taken, from the
+/// first of them on: after an answer of 10 MiB that is 5 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadLimits {
@@ -62,8 +62,10 @@ impl Traffic {
         self.recent.push_back((now, bytes));
         let spent: usize = self.recent.iter().map(|(_, bytes)| bytes).sum();
         if spent >= limits.bytes_per_second {
-            let debt = Duration::from_secs_f64(spent as f64 / limits.bytes_per_second.max(1) as f64);
-            self.closed_until = Some(now + debt.max(WINDOW));
+            // From the first of them on: what was read since has taken its time already.
+            let since = self.recent.front().map_or(now, |(at, _)| *at);
+            let takes = Duration::from_secs_f64(spent as f64 / limits.bytes_per_second.max(1) as f64);
+            self.closed_until = Some(since + takes.max(WINDOW));
         }
     }
 }
@@ -96,5 +98,17 @@ mod tests {
         assert_eq!(traffic.admit(&limits, start), Err(Duration::from_secs(5)));
         assert_eq!(traffic.admit(&limits, start + Duration::from_secs(4)), Err(WINDOW));
         assert_eq!(traffic.admit(&limits, start + Duration::from_secs(5)), Ok(()));
+    }
+
+    /// Bytes of a second that were spread over it were waited for twice: whoever kept to 2 MiB a second got 1.2.
+    #[test]
+    fn whoever_waits_for_as_long_as_his_bytes_take_is_never_refused() {
+        let limits = ReadLimits::aws();
+        let (mut traffic, mut now) = (Traffic::default(), Instant::now());
+        for bytes in [1_100_000, 510_000, 810_000, 1_100_000, 1_500_000, 510_000].repeat(20) {
+            assert_eq!(traffic.admit(&limits, now), Ok(()));
+            traffic.spend(&limits, now, bytes);
+            now += Duration::from_secs_f64(bytes as f64 / limits.bytes_per_second as f64) + Duration::from_nanos(9);
+        }
     }
 }
