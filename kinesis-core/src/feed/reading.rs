@@ -121,6 +121,9 @@ pub(super) struct Reading {
     asked_at: Instant,
     /// How often in a row its own last record came alone though more follow.
     alone: u32,
+    /// Its own last record came alone at the tip. What comes next may be nothing or the end; records are asked for once
+    /// more behind their own, because something may be missing before them.
+    unproven: bool,
     /// What the stream's clock showed at the last answer, where known.
     served_at: Option<SystemTime>,
     rng: fastrand::Rng,
@@ -138,6 +141,7 @@ impl Reading {
             renewed: false,
             asked_at: Instant::now(),
             alone: 0,
+            unproven: false,
             served_at: None,
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -164,7 +168,8 @@ impl Reading {
         self.asked_at = Instant::now();
         let now = self.served_at.map(|at| at + rested);
         // A source that does not refuse goes on at whatever is left, under way as well.
-        if self.asks_for_its_own() && self.alone < ALONE && (rested > REST || !self.is_retained(now)) {
+        if self.asks_for_its_own() && !self.unproven && self.alone < ALONE && (rested > REST || !self.is_retained(now))
+        {
             self.reader = None;
         }
         let batch = self.batch(max).await;
@@ -256,6 +261,7 @@ impl Reading {
             return What::Failed(error.on_shard(&shard));
         }
         self.failures += 1;
+        self.unproven = false;
         let wait = self.config.retry.wait(self.failures, &mut self.rng).max(error.retry_after().unwrap_or_default());
         tracing::debug!(%shard, %kind, ?wait, error = error.chain(), "a read failed");
         self.config.observer.on(&Event::ReadFailed { shard, kind, retry_in: wait });
@@ -270,6 +276,11 @@ impl Reading {
         self.config.observer.on(&Event::BatchRead { shard, records: records.len(), bytes, behind_latest });
         let newest = records.last().and_then(|record| record.arrived_at);
         self.served_at = served_at;
+        if std::mem::take(&mut self.unproven) && !records.is_empty() {
+            self.reader = None;
+            let what = What::Nothing { resume: None, again: Duration::ZERO };
+            return Ok(Answer { gap: None, what, stream_time: served_at, behind: None });
+        }
         let stream_time = served_at.or(newest.zip(behind_latest).map(|(at, behind)| at + behind));
         let answered = records.len();
         let gap = self.check(&mut records, end.is_some(), served_at);
@@ -282,7 +293,8 @@ impl Reading {
             let at_tip = behind_latest.is_some_and(|behind| behind.is_zero());
             let alone = answered > 0 && !at_tip;
             self.alone = if alone { self.alone + 1 } else { 0 };
-            let again = if alone { Duration::ZERO } else { again.unwrap_or(idle) };
+            self.unproven = answered > 0 && at_tip;
+            let again = if answered > 0 { Duration::ZERO } else { again.unwrap_or(idle) };
             let settled = matches!(self.expects, Expects::Anything);
             // Its own last record says more about what is missing than a place behind it.
             let moves = settled && !self.asks_for_its_own();

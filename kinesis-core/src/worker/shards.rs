@@ -114,14 +114,18 @@ impl Shards {
     /// Whether a subscription is done with all parents of a shard. What it was reading when the stream let it go comes
     /// first: what became of its ancestors and descendants nobody can say any more.
     pub(super) fn may_start(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
-        let let_go = |held: &&ShardId| !self.lineage.contains(held) && *held != shard;
-        let by_row = self.rows.get(shard).into_iter().flat_map(|row| &row.parents);
-        let mut before = self.lineage.parents(shard).chain(by_row).chain(self.held.keys().filter(let_go));
         // The stream may let a shard go while it is at work here.
         let at_work = |parent: &ShardId| {
             self.held.contains_key(parent) && self.place(parent, subscription, None) != Some(Place::Finished)
         };
-        if before.any(at_work) {
+        let mut parents =
+            self.lineage.parents(shard).chain(self.rows.get(shard).into_iter().flat_map(|row| &row.parents));
+        // Of one that it has let go nobody knows the descendants. One that waits itself keeps nobody waiting.
+        let let_go = |(held, at): &(&ShardId, &Held)| {
+            !self.lineage.contains(held) && *held != shard && !at.gated.contains(subscription)
+        };
+        let mut let_go = self.held.iter().filter(let_go).map(|(held, _)| held);
+        if parents.any(at_work) || let_go.any(at_work) {
             return false;
         }
         let loses = |gone: &ShardId| gone != shard && self.was_reading(gone, subscription);
