@@ -51,6 +51,7 @@ impl State {
         if !changing {
             self.check_parents(of, shard);
             self.check_order(of, shard, &nths);
+            self.check_ahead(of, shard, &nths);
         }
         self.check_bounds(of, delivery, &nths, changing);
         self.check_silence(of, delivery, &nths);
@@ -112,6 +113,19 @@ impl State {
                 }
             }
             earlier.insert(nth);
+        }
+    }
+
+    /// Between a record and the first one that is open lie no more than a subscription may run ahead.
+    fn check_ahead(&mut self, of: usize, shard: &ShardId, nths: &[usize]) {
+        let row = Row::Shard(shard.clone());
+        let Some((first, last)) = self.first_open(of, &row, None).zip(nths.iter().max().copied()) else { return };
+        let SubscriptionPlan { name, demand, .. } = &self.subscriptions[of].plan;
+        let place = |nth: usize| self.row(&row).partition_point(|other| *other < nth);
+        let (ahead, most) = (place(last).saturating_sub(place(first)), demand.max_ahead);
+        if ahead >= most {
+            let evidence = format!("{name} on {shard}: #{last} is {ahead} records past #{first}, allowed are {most}");
+            self.violate("nobody runs further ahead than it may", evidence);
         }
     }
 
@@ -232,6 +246,7 @@ impl State {
 
     /// Checks how the pipeline says that it stands.
     pub(in crate::simulation) fn check_status(&mut self, status: &Status) {
+        self.journal.beat();
         let BudgetStatus { limit, used, .. } = status.budget;
         // Every lane may hold one record whatever the budget says, and every shard read one answer.
         let lanes: usize = status.subscriptions.values().map(|of_name| of_name.shards.len()).sum();

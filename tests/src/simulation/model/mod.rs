@@ -106,7 +106,7 @@ struct InFlight {
 }
 
 impl Model {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, beats: u64) -> Self {
         let subscriber = |plan: &SubscriptionPlan| Subscriber {
             plan: plan.clone(),
             wish: None,
@@ -123,7 +123,7 @@ impl Model {
             in_flight: BTreeMap::new(),
         };
         let state = State {
-            journal: Journal::new(),
+            journal: Journal::new(beats),
             violations: Vec::new(),
             seen: Seen::default(),
             puts: Vec::new(),
@@ -168,7 +168,7 @@ impl State {
     pub(super) fn violate(&mut self, promise: &'static str, evidence: String) {
         // The first few tell the story; what follows from them does not.
         if self.violations.len() < 3 {
-            self.journal.line(format_args!("VIOLATION {promise}: {evidence}"));
+            self.journal.last_line(format_args!("VIOLATION {promise}: {evidence}"));
             self.violations.push(Violation { promise, evidence, line: self.journal.len() });
         }
     }
@@ -249,6 +249,7 @@ impl State {
     }
 
     pub(super) fn renewed(&mut self, shard: &ShardId) {
+        self.journal.beat();
         self.renewed.insert(shard.clone(), Instant::now());
     }
 
@@ -258,6 +259,7 @@ impl State {
     }
 
     pub(super) fn read(&mut self, shard: &ShardId) {
+        self.journal.beat();
         self.openings.insert(shard.clone(), false);
     }
 
