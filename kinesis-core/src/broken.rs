@@ -92,6 +92,8 @@ parts! {
     GivenBackOvertaken = "given-back-overtaken",
     /// A record that failed in company is charged for it.
     CompanyCharged = "company-charged",
+    /// What is behind a record that is held in an answer is judged as well.
+    HeldCharged = "held-charged",
     /// An answer with too few outcomes is taken for a delivery.
     MiscountBelieved = "miscount-believed",
     /// A dead letter that could not be stored counts as settled.

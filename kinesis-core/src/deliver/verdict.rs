@@ -121,7 +121,7 @@ impl Judge<'_> {
                 verdict.rejected.push((nth, self.exhausted(last, attempts[nth])));
             } else {
                 verdict.again.push(nth);
-                held.extend(key);
+                held.extend(key.filter(|_| !broken::is(Part::HeldCharged)));
             }
         }
         verdict.failure = match (failed, busy) {

@@ -1,5 +1,8 @@
 //! The event log of a story: what happened, when by the paused clock, in order.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// No story is longer; one that is turns in circles without the clock moving on.
@@ -11,38 +14,36 @@ pub(super) struct Journal {
     began: Instant,
     /// How many more things may happen, logged or not.
     beats: u64,
+    /// Told when no more may.
+    spins: Arc<Notify>,
     lines: Vec<String>,
 }
 
 impl Journal {
     pub(super) fn new(beats: u64) -> Self {
-        Self { began: Instant::now(), beats, lines: Vec::new() }
+        Self { began: Instant::now(), beats, spins: Arc::default(), lines: Vec::new() }
     }
 
-    /// Appends a line.
-    ///
-    /// # Panics
-    ///
-    /// When the story turns in circles.
-    pub(super) fn line(&mut self, what: std::fmt::Arguments<'_>) {
-        self.beat();
-        assert!(self.lines.len() < LONGEST, "the story has {LONGEST} lines and no end: something spins");
-        self.last_line(what);
+    /// Says when the story turns in circles. It has to be ended then: nothing more is logged.
+    pub(super) fn spins(&self) -> Arc<Notify> {
+        Arc::clone(&self.spins)
     }
 
     /// Counts something that happens.
-    ///
-    /// # Panics
-    ///
-    /// When nothing more may.
     pub(super) fn beat(&mut self) {
-        self.beats = self.beats.checked_sub(1).expect("the story has no end: something spins");
+        self.beats = self.beats.saturating_sub(1);
+        if self.beats == 0 || self.lines.len() >= LONGEST {
+            self.spins.notify_one();
+        }
     }
 
-    /// Appends a line, however many there are.
-    pub(super) fn last_line(&mut self, what: std::fmt::Arguments<'_>) {
-        let at = self.began.elapsed();
-        self.lines.push(format!("{:>4}.{:03} {what}", at.as_secs(), at.subsec_millis()));
+    /// Appends a line.
+    pub(super) fn line(&mut self, what: std::fmt::Arguments<'_>) {
+        self.beat();
+        if self.beats > 0 && self.lines.len() < LONGEST {
+            let at = self.began.elapsed();
+            self.lines.push(format!("{:>4}.{:03} {what}", at.as_secs(), at.subsec_millis()));
+        }
     }
 
     pub(super) fn len(&self) -> usize {

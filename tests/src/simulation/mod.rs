@@ -136,7 +136,16 @@ fn live(seed: u64, beats: u64) -> Story {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that could be missing");
     let model = runtime.block_on(async { Model::new(&plan, beats) });
-    let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world::live(&plan, &model))));
+    let spins = model.state().spins();
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = spins.notified() => model.violate("a story comes to an end", "something spins".to_owned()),
+                () = world::live(&plan, &model) => {}
+            }
+        });
+    }));
     if lived.is_err() {
         model.violate("nothing panics", "the simulation itself; see the message above".to_owned());
     }

@@ -55,6 +55,7 @@ impl State {
         }
         self.check_bounds(of, delivery, &nths, changing);
         self.check_silence(of, delivery, &nths);
+        self.check_lease(of, shard);
         if let Some(first) = nths.iter().min() {
             let met = self.subscriptions[of].met.entry(shard.clone()).or_insert(*first);
             *met = *first.min(met);
@@ -71,6 +72,14 @@ impl State {
         if since.is_some() && delivery.attempt() == 1 {
             let evidence = format!("{} is given {nths:?}", self.subscriptions[of].plan.name);
             self.violate("who is paused or gone is given nothing new", evidence);
+        }
+    }
+
+    /// Who was told that the lease is lost has stopped at once.
+    fn check_lease(&mut self, of: usize, shard: &ShardId) {
+        if self.fenced.get(shard).is_some_and(|since| *since < Instant::now()) {
+            let evidence = format!("{} is given records of {shard}", self.subscriptions[of].plan.name);
+            self.violate("who has lost a lease delivers nothing", evidence);
         }
     }
 

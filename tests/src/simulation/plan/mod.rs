@@ -106,7 +106,7 @@ impl Plan {
         subscriptions
             .iter_mut()
             .for_each(|subscription| subscription.cap = subscription.cap.filter(|cap| *cap <= budget));
-        Self {
+        let mut plan = Self {
             shards: rng.usize(1..=4),
             parks,
             keys,
@@ -130,7 +130,12 @@ impl Plan {
             subscriptions,
             lives: (0..lives).map(|_| Life::draw(rng, count, failover)).collect(),
             seed: rng.u64(..),
+        };
+        // Much may happen at once while a store takes its time.
+        if Rng::with_seed(!seed).u8(..8) == 0 {
+            plan.store.delay = 0.5;
         }
+        plan
     }
 }
 
