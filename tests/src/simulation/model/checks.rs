@@ -125,13 +125,14 @@ impl State {
         }
     }
 
-    /// Between a record and the first one that is open lie no more than a subscription may run ahead.
+    /// Between the first record that is open and one that is given lie no more than a subscription may run ahead. What
+    /// was trimmed may have been jumped, and does not count.
     fn check_ahead(&mut self, of: usize, shard: &ShardId, nths: &[usize]) {
         let row = Row::Shard(shard.clone());
         let Some((first, last)) = self.first_open(of, &row, None).zip(nths.iter().max().copied()) else { return };
         let SubscriptionPlan { name, demand, .. } = &self.subscriptions[of].plan;
-        let place = |nth: usize| self.row(&row).partition_point(|other| *other < nth);
-        let (ahead, most) = (place(last).saturating_sub(place(first)), demand.max_ahead);
+        let between = |nth: &&usize| (first.max(self.trimmed)..last).contains(*nth);
+        let (ahead, most) = (self.row(&row).iter().filter(between).count(), demand.max_ahead);
         if ahead >= most {
             let evidence = format!("{name} on {shard}: #{last} is {ahead} records past #{first}, allowed are {most}");
             self.violate("nobody runs further ahead than it may", evidence);

@@ -131,9 +131,11 @@ impl Plan {
             lives: (0..lives).map(|_| Life::draw(rng, count, failover)).collect(),
             seed: rng.u64(..),
         };
-        // Much may happen at once while a store takes its time.
-        if Rng::with_seed(!seed).u8(..8) == 0 {
-            plan.store.delay = 0.5;
+        // While a store takes its time, much may happen before a change is through.
+        let rng = &mut Rng::with_seed(!seed);
+        if rng.u8(..5) == 0 {
+            plan.store.delay = 0.6;
+            plan.meddle = Some(millis(rng, 200..=1_500));
         }
         plan
     }
