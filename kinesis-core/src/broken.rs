@@ -116,7 +116,7 @@ pub(crate) use switch::is;
 mod switch {
     use std::cell::Cell;
 
-    use super::Part;
+    use crate::broken::Part;
 
     thread_local! {
         static BROKEN: Cell<Option<Part>> = const { Cell::new(None) };
