@@ -113,6 +113,12 @@
 //! - `conformance`: the suites for implementors of a source, a sink or a lease store.
 //! - `mock`: `mockall` mocks of the traits.
 
+#[cfg(not(feature = "broken"))]
+#[allow(unreachable_pub)]
+mod broken;
+#[cfg(feature = "broken")]
+#[doc(hidden)]
+pub mod broken;
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::broken::{self, Part};
+
 const WORD: u64 = u64::BITS as u64;
 
 /// Which of a run of offsets are settled, and the first that is not.
@@ -63,7 +65,8 @@ impl Watermark {
         // Single records mostly lie close together: those of one word are set at once.
         let (mut word, mut bits) = (0, 0);
         runs.for_each(|(from, to)| {
-            let (from, to) = (from.max(self.mark), to.min(self.end));
+            let from = if broken::is(Part::WatermarkJumps) { self.mark } else { from.max(self.mark) };
+            let to = to.min(self.end);
             if from + 1 != to {
                 newly += self.set(from, to);
                 return;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules of one line may use each other and those of the lines above.
 const LAYERS: &[&[&str]] = &[
-    &["name", "wall_clock", "signal", "budget"],
+    &["name", "wall_clock", "signal", "broken", "budget"],
     &["error", "record", "shard"],
     &["limit"],
     &["source", "sink", "lease"],

@@ -9,6 +9,7 @@ use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
 
 use super::Terms;
+use crate::broken::{self, Part};
 use crate::error::{Error, Result};
 use crate::sink::{Delivery, Outcomes, Sink};
 
@@ -43,6 +44,9 @@ pub(super) async fn guarded(sink: &dyn Sink, delivery: &Delivery) -> Result<Outc
         }
     })
     .await?;
+    if broken::is(Part::MiscountBelieved) && answer.len() < delivery.len() {
+        return Ok(Outcomes::delivered(delivery.len()));
+    }
     if answer.len() == delivery.len() {
         Ok(answer)
     } else {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::verdict::Verdict;
 use super::{History, Holds};
+use crate::broken::{self, Part};
 use crate::sink::Delivery;
 
 /// A part of a delivery that is tried together.
@@ -44,7 +45,10 @@ impl Work {
         let progressed = !verdict.delivered.is_empty() || !verdict.rejected.is_empty();
         let failures = if progressed { 1 } else { self.failures + 1 };
         if verdict.halve {
-            let (first, second) = verdict.again.split_at(verdict.again.len() / 2);
+            let (mut first, mut second) = verdict.again.split_at(verdict.again.len() / 2);
+            if broken::is(Part::HalvingReorders) {
+                (first, second) = (second, first);
+            }
             line.works.push(Self { failures, halved: true, ..self.part(second) });
             line.works.push(Self { failures, halved: true, ..self.part(first) });
         } else {

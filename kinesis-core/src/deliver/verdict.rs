@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Holds;
+use crate::broken::{self, Part};
 use crate::error::Result;
 use crate::retry::RetryPolicy;
 use crate::sink::{Delivery, Outcome, Outcomes, Rejection};
@@ -66,7 +67,7 @@ impl Judge<'_> {
     /// Nothing is known about any record. In company a record is not charged for it: the poison may be another one.
     fn whole(&self, reason: String, attempts: &mut [u32], failures: u32) -> Verdict {
         let mut verdict = Verdict::default();
-        let alone = attempts.len() == 1;
+        let alone = attempts.len() == 1 || broken::is(Part::CompanyCharged);
         for (nth, attempts) in attempts.iter_mut().enumerate() {
             *attempts += u32::from(alone);
             if self.policy.is_exhausted(*attempts, self.age) {
@@ -120,7 +121,7 @@ impl Judge<'_> {
                 verdict.rejected.push((nth, self.exhausted(last, attempts[nth])));
             } else {
                 verdict.again.push(nth);
-                held.extend(key);
+                held.extend(key.filter(|_| !broken::is(Part::HeldCharged)));
             }
         }
         verdict.failure = match (failed, busy) {

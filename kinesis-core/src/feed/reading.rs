@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{FeedConfig, Start};
+use crate::broken::{self, Part};
 use crate::budget::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::observe::Event;
@@ -208,6 +209,9 @@ impl Reading {
     /// too, the opening says so, or a second expiry does; then the horizon is all that is left.
     fn expired(&mut self, error: Error) -> Result<()> {
         let opened = self.reader.take().is_some();
+        if broken::is(Part::ExpiredGoesToTip) {
+            self.at.position = StartPosition::Latest;
+        }
         if opened && !std::mem::replace(&mut self.renewed, true) {
             return Ok(());
         }
@@ -325,7 +329,8 @@ impl Reading {
             (Expects::Anything, _) => return None,
             (Expects::Had, _) => false,
             (Expects::Own(own), _) => {
-                !records.iter().any(|record| record.sequence_number == own) && !self.is_retained(served_at)
+                let is_here = |record: &Record| record.sequence_number == own && !broken::is(Part::FalseGap);
+                !records.iter().any(is_here) && !self.is_retained(served_at)
             }
             (Expects::Lost, At(number) | After(number)) => {
                 records.first().is_none_or(|first| first.sequence_number > number)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
+use crate::broken::{self, Part};
 use crate::deliver::History;
 
 /// Open records without payloads, by the lane's offset. Those of one key come back in order, and nothing of the key goes
@@ -49,12 +50,13 @@ impl Absent {
 
     /// Whether something of this key is away.
     pub(super) fn holds(&self, key: u64) -> bool {
-        self.keys.contains_key(&key)
+        self.keys.contains_key(&key) && !broken::is(Part::GivenBackOvertaken)
     }
 
     /// Whether something of this key is away that comes before a record. What comes after it, it need not wait for.
     pub(super) fn holds_before(&self, key: u64, offset: u64) -> bool {
-        self.keys.get(&key).and_then(BTreeSet::first).is_some_and(|first| *first < offset)
+        let first = self.keys.get(&key).and_then(BTreeSet::first);
+        first.is_some_and(|first| *first < offset) && !broken::is(Part::GivenBackOvertaken)
     }
 
     /// Whether the record is away and may come back now: it is the first of its key, and the time of its next attempt has

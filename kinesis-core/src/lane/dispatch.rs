@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Lane, Run, State};
+use crate::broken::{self, Part};
 use crate::deliver::{self, Holds, Report, Settled};
 use crate::pipeline::BatchPolicy;
 use crate::sink::Delivery;
@@ -15,10 +16,11 @@ impl Lane {
         let mut next: Option<Instant> = None;
         // Nothing more can come before something is settled, and nothing is under way: waiting would fill nothing.
         let stalled = (self.demand.open() == 0 || self.starved) && self.busy == 0;
+        let most_busy = self.most_busy();
         for slot in 0..self.slots.len() {
             while self.is_working()
-                && self.slots[slot].running < self.width
-                && self.busy < self.parts.subscription.demand.max
+                && (self.slots[slot].running < self.width || broken::is(Part::SlotSendsTwo))
+                && self.busy < most_busy
                 && let Some(due) = self.slots[slot].queue.due(&self.parts.subscription.batch)
             {
                 if due > now && !self.flushing && !stalled {
@@ -31,7 +33,13 @@ impl Lane {
         next
     }
 
+    /// How many records may be with the sink at once.
+    fn most_busy(&self) -> usize {
+        if broken::is(Part::DemandIgnored) { usize::MAX } else { self.parts.subscription.demand.max }
+    }
+
     fn send(&mut self, slot: usize) {
+        let most_busy = self.most_busy();
         let Self { held, absent, histories, demand, parts, slots, .. } = self;
         let holds = parts.terms.holds;
         let ordered = match holds {
@@ -42,7 +50,7 @@ impl Lane {
         let BatchPolicy { max_records, .. } = parts.subscription.batch;
         // What has been tried before goes alone, because it has a count of its own.
         let most = if histories.is_empty() { max_records } else { 1 };
-        let room = most.min(parts.subscription.demand.max - self.busy);
+        let room = most.min(most_busy - self.busy);
         let policy = BatchPolicy { max_records: room, ..parts.subscription.batch };
         let taken = slots[slot].queue.take(&policy, |page, index| {
             if !ordered {

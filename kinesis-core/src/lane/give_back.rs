@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Lane;
+use crate::broken::{self, Part};
 use crate::deliver::{History, Holds};
 use crate::error::{Error, ErrorKind};
 use crate::feed::Gap;
@@ -33,6 +34,10 @@ impl Lane {
                 self.demand.settle_aside(size);
             }
             let history = self.histories.remove(&offset);
+            if broken::is(Part::GivenBackForgotten) {
+                self.parts.ledger.lose(offset);
+                continue;
+            }
             self.absent.insert(offset, self.order_of(hash, offset), history);
         }
         self.parts.terms.recall.give();

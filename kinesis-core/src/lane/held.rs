@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::broken::{self, Part};
 use crate::record::Holding;
 
 /// A record that waits behind another one of its key.
@@ -33,7 +34,7 @@ impl HeldKeys {
 
     /// Keeps a record if its key is held.
     pub(super) fn keep(&mut self, key: u64, page: &Arc<Holding>, index: usize) -> bool {
-        match self.keys.get_mut(&key) {
+        match self.keys.get_mut(&key).filter(|_| !broken::is(Part::RetryOvertaken)) {
             Some(held) => {
                 held.waiting.push_back((Arc::clone(page), index as u32));
                 true

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Lane, Spot, State};
+use crate::broken::{self, Part};
 use crate::feed::{Feed, Gap, Ring, Start, TrackId};
 use crate::record::{Holding, Page};
 use crate::selector::Selector;
@@ -40,7 +41,12 @@ impl Lane {
     }
 
     fn may_run_on(&self) -> bool {
-        self.parts.ledger.end() - self.parts.ledger.mark() < self.parts.subscription.demand.max_ahead as u64
+        let ahead = self.parts.ledger.end() - self.parts.ledger.mark();
+        ahead < self.max_ahead()
+    }
+
+    fn max_ahead(&self) -> u64 {
+        if broken::is(Part::MaxAheadIgnored) { u64::MAX } else { self.parts.subscription.demand.max_ahead as u64 }
     }
 
     /// Whether there is memory for what it asks for.
@@ -165,7 +171,7 @@ impl Lane {
             return Ok(());
         }
         let ahead = self.parts.ledger.end() - self.parts.ledger.mark();
-        let further = (self.parts.subscription.demand.max_ahead as u64).saturating_sub(ahead);
+        let further = self.max_ahead().saturating_sub(ahead);
         let to = page.len().min(from.saturating_add(usize::try_from(further).unwrap_or(usize::MAX)));
         let reached = match &Arc::clone(&self.parts.subscription).selector {
             Selector::All => self.admit(page, from, to, from as u32..to as u32, now),

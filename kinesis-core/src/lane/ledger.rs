@@ -90,6 +90,11 @@ impl Ledger {
         self.forget();
     }
 
+    /// Counts every record as settled.
+    pub(crate) fn lose_all(&mut self) {
+        (self.mark()..self.end()).for_each(|offset| self.lose(offset));
+    }
+
     /// The first offset that is not settled.
     pub(crate) fn mark(&self) -> u64 {
         self.watermark.mark()

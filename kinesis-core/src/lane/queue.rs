@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::broken::{self, Part};
 use crate::pipeline::BatchPolicy;
 use crate::record::Holding;
 use crate::sink::Picks;
@@ -68,6 +69,7 @@ impl Queue {
 
     /// Takes one delivery's worth from the front. `aside` says of a record that it cannot go now, and keeps it.
     pub(super) fn take(&mut self, policy: &BatchPolicy, mut aside: impl FnMut(&Arc<Holding>, usize) -> bool) -> Taken {
+        let max_bytes = if broken::is(Part::BatchOverfull) { usize::MAX } else { policy.max_bytes };
         let mut taken = Taken::default();
         while taken.len < policy.max_records
             && let Some(segment) = self.segments.front_mut()
@@ -83,7 +85,7 @@ impl Queue {
                 }
                 let size = segment.page.size(index);
                 full = taken.len + run.len >= policy.max_records
-                    || (taken.len + run.len > 0 && taken.bytes + size > policy.max_bytes);
+                    || (taken.len + run.len > 0 && taken.bytes + size > max_bytes);
                 if full {
                     break;
                 }

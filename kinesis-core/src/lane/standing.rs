@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Lane, Queue, State};
+use crate::broken::{self, Part};
 use crate::error::{Error, Result};
 use crate::feed::{Feed, TrackId};
 use crate::lease::Cursor;
@@ -31,8 +32,8 @@ impl Lane {
     /// Ends the lane when everything of the ended shard is settled; says so once.
     pub(crate) fn finish(&mut self, feed: &Feed) -> bool {
         let ended = || self.spot.and_then(|spot| feed.ring(spot.track)).is_some_and(|ring| ring.end().is_some());
-        let done =
-            self.parts.state == State::Running && self.parts.ledger.open() == 0 && self.is_at_tip(feed) && ended();
+        let settled = self.parts.ledger.open() == 0 || broken::is(Part::FinishedWithOpen);
+        let done = self.parts.state == State::Running && settled && self.is_at_tip(feed) && ended();
         if done {
             self.parts.state = State::Finished;
             self.parts.ledger.finish();
@@ -108,6 +109,9 @@ impl Lane {
     /// Stops starting deliveries. What is with the sink is finished; the rest is left to whoever comes next, and with
     /// `abandon_waiting` so is what waits for another attempt.
     pub(crate) fn drain(&mut self, abandon_waiting: bool) {
+        if broken::is(Part::CursorPastInFlight) {
+            self.parts.ledger.lose_all();
+        }
         self.drop_queued();
         if abandon_waiting {
             self.parts.terms.recall.give();

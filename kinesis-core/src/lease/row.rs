@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, CursorPosition, WorkerId};
+use crate::broken::{self, Part};
 use crate::shard::{HashRange, Shard, ShardId, ShardKey, StreamId};
 use crate::sink::SubscriptionName;
 
@@ -121,7 +122,7 @@ impl Lease {
     /// Takes progress in. A cursor that would step back within its generation, or is of an older one, is passed over; the
     /// cursor of a forgotten subscription goes. Every store does it through this, so that the rule stands in one place.
     pub fn apply(&mut self, progress: &Progress) {
-        self.cursors.retain(|name, _| !progress.forgotten.contains(name));
+        self.cursors.retain(|name, _| !progress.forgotten.contains(name) || broken::is(Part::ForgottenResumes));
         for (name, cursor) in &progress.cursors {
             match self.cursors.get_mut(name) {
                 Some(stored) if !cursor.supersedes(stored) => {}

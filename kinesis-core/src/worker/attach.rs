@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::broken::{self, Part};
 use crate::error::{ErrorKind, Result};
 use crate::feed::Start;
 use crate::lease::{Cursor, CursorPosition, Lease, LeaseStore, SubscriptionRecord};
@@ -33,7 +34,9 @@ pub(super) async fn attach(
             return Ok(known);
         };
         let forgotten = known.get(&new.name);
-        let generation = forgotten.map_or(1, SubscriptionRecord::next_generation);
+        let resumes = broken::is(Part::ForgottenResumes);
+        let next = |record: &SubscriptionRecord| if resumes { record.generation - 1 } else { record.next_generation() };
+        let generation = forgotten.map_or(1, next);
         let record = starting_at(source, &new.name, new.start, generation, listing, &mut tips).await?;
         // Whether ours was written or somebody else's was first: the next reading says which holds.
         store.put_subscription(forgotten, &record).await?;
@@ -56,7 +59,7 @@ pub(super) async fn starting_at(
     let shards = listing.iter().map(|shard| shard.id.clone());
     let mut record = SubscriptionRecord::new(source.stream(), name.clone(), start, shards);
     record.generation = generation;
-    if start == StartPosition::Latest {
+    if start == StartPosition::Latest && !broken::is(Part::LatestNotPinned) {
         record.pins = match tips {
             Some(tips) => tips.clone(),
             None => tips.insert(pin_tips(source, listing).await?).clone(),
@@ -120,7 +123,8 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn of(record: &SubscriptionRecord, shard: &ShardId, closed: bool, row: Option<&Lease>) -> Self {
         let stored = row.and_then(|row| row.cursors.get(&record.name));
-        if let Some(cursor) = stored.filter(|cursor| cursor.generation == record.generation_on(shard)) {
+        let any = broken::is(Part::CursorIgnoresGeneration);
+        if let Some(cursor) = stored.filter(|cursor| any || cursor.generation == record.generation_on(shard)) {
             return match cursor.position {
                 CursorPosition::End => Self::Finished,
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
@@ -128,6 +132,9 @@ impl Place {
         }
         match record.pins.get(shard) {
             Some(pin) => Self::Unread(Start::new(*pin, None)),
+            None if !record.shards.contains(shard) && broken::is(Part::ChildOpenedAtTip) => {
+                Self::Unread(Start::new(StartPosition::Latest, None))
+            }
             // A shard born after the attach is read from its beginning: its records were put after the attach, too.
             None if !record.shards.contains(shard) => Self::Unread(Start::new(StartPosition::TrimHorizon, None)),
             None if record.start == StartPosition::Latest && closed => Self::Finished,

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::broken::{self, Part};
 use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
@@ -208,7 +209,7 @@ impl Worker {
             }
             // A lane of an older generation does not know that its subscription has begun anew.
             Notice::Finished(shard, subscription, generation)
-                if generation != self.generation(&subscription, &shard) => {}
+                if generation != self.generation(&subscription, &shard) && !broken::is(Part::LateFinishBelieved) => {}
             Notice::Finished(shard, subscription, _) => {
                 self.shards.finished(&shard, &subscription);
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
@@ -254,7 +255,8 @@ impl Worker {
         }
         self.config.observer.on(&Event::Draining);
         self.shards.tell(|| Command::Drain);
-        let deadline = Instant::now() + self.config.drain;
+        let patience = if broken::is(Part::DeadlineIgnored) { 100 } else { 1 };
+        let deadline = Instant::now() + self.config.drain * patience;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
             self.shards.tell(|| Command::Stop);

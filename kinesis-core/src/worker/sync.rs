@@ -11,6 +11,7 @@ use super::keeper::{Keeper, Order};
 use super::runner::{Command, Runner};
 use super::shards::Held;
 use super::{Attached, Ended, Worker};
+use crate::broken::{self, Part};
 use crate::deliver::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Feed, FeedConfig, Start, front, lowest};
@@ -196,7 +197,7 @@ impl Worker {
             generation,
             ledger: Ledger::new(place.cursor(generation), start),
             state: if open { State::Running } else { State::Gated },
-            paused: record.paused,
+            paused: record.paused && !broken::is(Part::PauseForgotten),
             reports: reports.clone(),
         })
     }

@@ -8,6 +8,7 @@
 //! Whether the promises hold is decided by a [`Model`] that knows nothing of the pipeline's own accounts:
 //! it sees what was put, what the sinks answered and what the store holds.
 
+mod broken;
 mod fate;
 mod journal;
 mod model;
@@ -21,6 +22,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::runtime::Builder;
+
+pub use broken::{Caught, Part, catch};
 
 use model::Model;
 use plan::Plan;
@@ -122,13 +125,27 @@ impl fmt::Display for Story {
 /// When the operating system refuses a runtime.
 #[must_use]
 pub fn simulate(seed: u64) -> Story {
+    live(seed, u64::MAX)
+}
+
+/// Lives through the world of a seed, for so many beats at most.
+fn live(seed: u64, beats: u64) -> Story {
     // Nonces are drawn from the thread's generator; nothing depends on their values, but a replay should be exact.
     fastrand::seed(seed);
     let plan = Plan::of(seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that could be missing");
-    let model = runtime.block_on(async { Model::new(&plan) });
-    let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(world::live(&plan, &model))));
+    let model = runtime.block_on(async { Model::new(&plan, beats) });
+    let spins = model.state().spins();
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = spins.notified() => model.violate("a story comes to an end", "something spins".to_owned()),
+                () = world::live(&plan, &model) => {}
+            }
+        });
+    }));
     if lived.is_err() {
         model.violate("nothing panics", "the simulation itself; see the message above".to_owned());
     }

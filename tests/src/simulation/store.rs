@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use kinesis_core::{
-    HeldLease, Lease, LeaseStore, MemoryLeaseStore, Progress, Renewed, Result, ShardId, ShardKey, SubscriptionRecord,
-    WorkerId,
+    Error, ErrorKind, HeldLease, Lease, LeaseStore, MemoryLeaseStore, Progress, Renewed, Result, ShardId, ShardKey,
+    SubscriptionRecord, WorkerId,
 };
 
 use super::model::Model;
@@ -19,6 +19,13 @@ pub(super) struct WatchedStore {
 impl WatchedStore {
     pub(super) fn new(model: &Model) -> Self {
         Self { inner: MemoryLeaseStore::new(), model: model.clone() }
+    }
+
+    /// A write was refused, perhaps because the lease is lost.
+    fn refused(&self, held: &HeldLease, error: &Error) {
+        if error.kind() == ErrorKind::LeaseLost {
+            self.model.state().fenced(&held.key().shard);
+        }
     }
 
     /// Looks at a write that was applied.
@@ -78,14 +85,15 @@ impl LeaseStore for WatchedStore {
 
     async fn advance<'a>(&self, held: &mut HeldLease, progress: Option<&'a Progress>) -> Result<Renewed> {
         let before = self.inner.get(held.key()).await?;
-        let renewed = self.inner.advance(held, progress).await?;
+        let renewed = self.inner.advance(held, progress).await.inspect_err(|error| self.refused(held, error))?;
         self.written(&held.key().shard, before.as_ref(), progress);
         Ok(renewed)
     }
 
     async fn release(&self, held: &mut HeldLease, last: Option<Progress>, to: Option<WorkerId>) -> Result<()> {
         let before = self.inner.get(held.key()).await?;
-        self.inner.release(held, last.clone(), to).await?;
+        let released = self.inner.release(held, last.clone(), to).await;
+        released.inspect_err(|error| self.refused(held, error))?;
         self.written(&held.key().shard, before.as_ref(), last.as_ref());
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! it, as it wants.
 
 use super::{Notice, Round, Runner};
+use crate::broken::{self, Part};
 use crate::feed::{Gap, Start, TrackId};
 use crate::lane::{Lane, State, trimmed};
 use crate::observe::{Event, Observer};
@@ -23,6 +24,10 @@ impl Runner {
     /// Tells of what a lane has missed, and does what its subscription wants.
     pub(super) fn settle_gap(&mut self, id: usize, gap: &Gap, round: &mut Round) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if broken::is(Part::GapPassedOver) {
+            round.touched.insert(id);
+            return lane.jump(gap);
+        }
         let subscription = lane.subscription().name.clone();
         let from = lane.next();
         let lasted = gap.to.and_then(|(_, arrived_at)| arrived_at).zip(from.arrived_at);
@@ -35,6 +40,7 @@ impl Runner {
         self.observer.on(&event);
         match lane.subscription().on_gap {
             OnGap::Jump => lane.jump(gap),
+            OnGap::Halt if broken::is(Part::GapDoesNotHalt) => lane.jump(gap),
             OnGap::Halt => {
                 let reason = error.to_string();
                 lane.halt_because(reason.clone());

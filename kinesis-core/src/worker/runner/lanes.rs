@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Leaving, Notice, Phase, Round, Runner};
+use crate::broken::{self, Part};
 use crate::error::Result;
 use crate::feed::{Start, TrackId};
 use crate::lane::{Lane, LaneParts, Ledger, Wants};
@@ -140,7 +141,8 @@ impl Runner {
 
     pub(super) fn add(&mut self, mut parts: LaneParts, round: &mut Round) {
         let name = parts.subscription.name.clone();
-        let (here, parted) = (self.retire(&name, round), round.parted.remove(&name));
+        let here = if broken::is(Part::SeekKeepsOldLane) { None } else { self.retire(&name, round) };
+        let parted = round.parted.remove(&name);
         round.forgotten.remove(&name);
         // What was settled here may not be stored yet.
         let known = here.or(parted).filter(|known| known.generation == parts.generation);

@@ -19,6 +19,9 @@ const LARGEST: usize = 1_000;
 /// More than is kept of a record between the cursor and where its lane reads, on whatever page it came.
 const PLACE: usize = 250;
 
+/// What a read under way may have set aside though little is expected.
+const READ: usize = 16 << 10;
+
 impl State {
     /// Checks a delivery before it is made, and counts it as in flight.
     pub(in crate::simulation) fn begin(&mut self, of: usize, delivery: &Delivery) -> Vec<usize> {
@@ -51,9 +54,11 @@ impl State {
         if !changing {
             self.check_parents(of, shard);
             self.check_order(of, shard, &nths);
+            self.check_ahead(of, shard, &nths);
         }
         self.check_bounds(of, delivery, &nths, changing);
         self.check_silence(of, delivery, &nths);
+        self.check_lease(of, shard);
         if let Some(first) = nths.iter().min().filter(|_| !changing) {
             let met = self.subscriptions[of].met.entry(shard.clone()).or_insert(*first);
             *met = *first.min(met);
@@ -70,6 +75,14 @@ impl State {
         if since.is_some() && delivery.attempt() == 1 {
             let evidence = format!("{} is given {nths:?}", self.subscriptions[of].plan.name);
             self.violate("who is paused or gone is given nothing new", evidence);
+        }
+    }
+
+    /// Who was told that the lease is lost has stopped at once.
+    fn check_lease(&mut self, of: usize, shard: &ShardId) {
+        if self.fenced.get(shard).is_some_and(|since| *since < Instant::now()) {
+            let evidence = format!("{} is given records of {shard}", self.subscriptions[of].plan.name);
+            self.violate("who has lost a lease delivers nothing", evidence);
         }
     }
 
@@ -112,6 +125,20 @@ impl State {
                 }
             }
             earlier.insert(nth);
+        }
+    }
+
+    /// Between the first record that is open and one that is given lie no more than a subscription may run ahead. What
+    /// was trimmed may have been jumped, and does not count.
+    fn check_ahead(&mut self, of: usize, shard: &ShardId, nths: &[usize]) {
+        let row = Row::Shard(shard.clone());
+        let Some((first, last)) = self.first_open(of, &row, None).zip(nths.iter().max().copied()) else { return };
+        let SubscriptionPlan { name, demand, .. } = &self.subscriptions[of].plan;
+        let between = |nth: &&usize| (first.max(self.trimmed)..last).contains(*nth);
+        let (ahead, most) = (self.row(&row).iter().filter(between).count(), demand.max_ahead);
+        if ahead >= most {
+            let evidence = format!("{name} on {shard}: #{last} is {ahead} records past #{first}, allowed are {most}");
+            self.violate("nobody runs further ahead than it may", evidence);
         }
     }
 
@@ -232,6 +259,7 @@ impl State {
 
     /// Checks how the pipeline says that it stands.
     pub(in crate::simulation) fn check_status(&mut self, status: &Status) {
+        self.journal.beat();
         let BudgetStatus { limit, used, .. } = status.budget;
         // Every lane may hold one record whatever the budget says, and every shard read one answer.
         let lanes: usize = status.subscriptions.values().map(|of_name| of_name.shards.len()).sum();
@@ -244,7 +272,7 @@ impl State {
         let mut all = status.subscriptions.values().flat_map(|of_name| of_name.shards.values());
         // What a read under way has set aside counts as well.
         let shards = status.shards.len();
-        if all.all(at_rest) && used > (lanes + shards) * LARGEST + shards * limit / 2 {
+        if all.all(at_rest) && used > (lanes + shards) * LARGEST + shards * (limit / 2 + READ) {
             self.violate("at rest nothing is held", format!("{used} bytes, with {lanes} lanes"));
         }
         for (name, of_name) in &status.subscriptions {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kinesis_core::{Delivery, Ordering, Outcome, Outcomes, Record, SequenceNumber, ShardId, SubscriptionRecord};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fate::Fate;
@@ -47,6 +48,8 @@ pub(super) struct State {
     failover: Duration,
     /// When a lease's counter changed last.
     renewed: BTreeMap<ShardId, Instant>,
+    /// Shards whose worker was told that it has lost the lease, and when.
+    fenced: BTreeMap<ShardId, Instant>,
     /// Shards that were opened, and whether that was once more since they were read.
     openings: BTreeMap<ShardId, bool>,
 }
@@ -106,7 +109,7 @@ struct InFlight {
 }
 
 impl Model {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, beats: u64) -> Self {
         let subscriber = |plan: &SubscriptionPlan| Subscriber {
             plan: plan.clone(),
             wish: None,
@@ -123,7 +126,7 @@ impl Model {
             in_flight: BTreeMap::new(),
         };
         let state = State {
-            journal: Journal::new(),
+            journal: Journal::new(beats),
             violations: Vec::new(),
             seen: Seen::default(),
             puts: Vec::new(),
@@ -139,6 +142,7 @@ impl Model {
             born: Instant::now(),
             failover: plan.failover,
             renewed: BTreeMap::new(),
+            fenced: BTreeMap::new(),
             openings: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -168,9 +172,14 @@ impl State {
     pub(super) fn violate(&mut self, promise: &'static str, evidence: String) {
         // The first few tell the story; what follows from them does not.
         if self.violations.len() < 3 {
-            self.journal.line(format_args!("VIOLATION {promise}: {evidence}"));
+            self.journal.append(format_args!("VIOLATION {promise}: {evidence}"));
             self.violations.push(Violation { promise, evidence, line: self.journal.len() });
         }
+    }
+
+    /// Says when the story turns in circles.
+    pub(super) fn spins(&self) -> Arc<Notify> {
+        self.journal.spins()
     }
 
     pub(super) fn is_calm(&self) -> bool {
@@ -212,6 +221,7 @@ impl State {
     pub(super) fn birth(&mut self) {
         (self.puts_at_birth, self.born) = (self.puts.len(), Instant::now());
         self.openings.clear();
+        self.fenced.clear();
         self.asked = None;
         for subscriber in &mut self.subscriptions {
             subscriber.change = Change::Done;
@@ -222,6 +232,7 @@ impl State {
 
     /// A shard is taken anew: nobody knows more of it than the store.
     pub(super) fn reopened(&mut self, shard: &ShardId) {
+        self.fenced.remove(shard);
         for subscriber in self.subscriptions.iter_mut().filter(|subscriber| !subscriber.placed.contains(shard)) {
             subscriber.met.remove(shard);
         }
@@ -249,7 +260,13 @@ impl State {
     }
 
     pub(super) fn renewed(&mut self, shard: &ShardId) {
+        self.journal.beat();
         self.renewed.insert(shard.clone(), Instant::now());
+    }
+
+    /// A worker is told that it has lost the lease of a shard.
+    pub(super) fn fenced(&mut self, shard: &ShardId) {
+        self.fenced.entry(shard.clone()).or_insert_with(Instant::now);
     }
 
     pub(super) fn opened(&mut self, shard: &ShardId) {
@@ -258,6 +275,7 @@ impl State {
     }
 
     pub(super) fn read(&mut self, shard: &ShardId) {
+        self.journal.beat();
         self.openings.insert(shard.clone(), false);
     }
 

@@ -106,7 +106,7 @@ impl Plan {
         subscriptions
             .iter_mut()
             .for_each(|subscription| subscription.cap = subscription.cap.filter(|cap| *cap <= budget));
-        Self {
+        let mut plan = Self {
             shards: rng.usize(1..=4),
             parks,
             keys,
@@ -130,7 +130,14 @@ impl Plan {
             subscriptions,
             lives: (0..lives).map(|_| Life::draw(rng, count, failover)).collect(),
             seed: rng.u64(..),
+        };
+        // While a store takes its time, much may happen before a change is through.
+        let rng = &mut Rng::with_seed(!seed);
+        if rng.u8(..5) == 0 {
+            plan.store.delay = 0.6;
+            plan.meddle = Some(millis(rng, 200..=1_500));
         }
+        plan
     }
 }
 

@@ -91,7 +91,8 @@ impl SubscriptionPlan {
             _ => Reject::DeadLetter,
         };
         let gives_up = on_reject != Reject::Halt || rng.u8(..4) == 0;
-        let base = millis(rng, 0..=300);
+        // Without any wait, a sink that fails at once would be tried for ever in one instant.
+        let base = millis(rng, 1..=300);
         let retry = RetryPolicy {
             base,
             cap: base + millis(rng, 0..=4_000),

@@ -1,17 +1,25 @@
 //! Runs simulated worlds, one a seed, and says which promises were broken.
 
+mod broken;
+
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use broken::Broken;
 use kinesis_tests::simulation::{Story, simulate};
 
 const USAGE: &str = "usage: simulate --seeds N [--from S] [--log]
+       simulate --broken NAME|all|list [--seeds N] [--from S]
 
-  --seeds N   how many worlds
-  --from S    the first seed (default 0)
-  --log       print each world's event log; for a single seed";
+  --seeds N      how many worlds (default with --broken: 500)
+  --from S       the first seed (default 0)
+  --log          print each world's event log; for a single seed
+  --broken NAME  break a part of the pipeline on purpose, all of them in turn, or list them: each has to be caught";
+
+/// A broken part has to be caught within so many seeds, unless told otherwise.
+const SEEDS_TO_CATCH: u64 = 500;
 
 /// Every so many seeds are lived through twice, and must tell the same story.
 const TWICE: u64 = 16;
@@ -20,6 +28,7 @@ struct Options {
     seeds: u64,
     from: u64,
     log: bool,
+    broken: Option<Broken>,
 }
 
 fn main() -> ExitCode {
@@ -30,6 +39,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(broken) = &options.broken {
+        return broken.run(options.from, options.seeds);
+    }
     let next = AtomicU64::new(0);
     let violations = AtomicU64::new(0);
     let printing = Mutex::new(());
@@ -77,19 +89,21 @@ fn print(story: &Story, log: bool) {
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { seeds: 0, from: 0, log: false };
+    let mut options = Options { seeds: 0, from: 0, log: false, broken: None };
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
-        let mut number = || {
-            let value = args.next().ok_or_else(|| format!("{arg} wants a number"))?;
-            value.parse().map_err(|_| format!("{arg} wants a number, not {value:?}"))
-        };
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        let number = |value: String| value.parse().map_err(|_| format!("{arg} wants a number, not {value:?}"));
         match arg.as_str() {
-            "--seeds" => options.seeds = number()?,
-            "--from" => options.from = number()?,
+            "--seeds" => options.seeds = number(value()?)?,
+            "--from" => options.from = number(value()?)?,
             "--log" => options.log = true,
+            "--broken" => options.broken = Some(Broken::parse(&value()?)?),
             _ => return Err(format!("unknown argument {arg:?}")),
         }
+    }
+    if options.seeds == 0 && options.broken.is_some() {
+        options.seeds = SEEDS_TO_CATCH;
     }
     if options.seeds == 0 { Err("--seeds is missing or 0".into()) } else { Ok(options) }
 }
