@@ -200,7 +200,7 @@ mod tests {
                     }
                     Step::SettleEvery(at, stride) => {
                         let from = start + at.index((end - start + 1) as usize) as u64;
-                        open.retain(|offset| *offset < from || (offset - from) % stride != 0);
+                        open.retain(|offset| *offset < from || !(offset - from).is_multiple_of(stride));
                         watermark.settle_all((from..end + 9).step_by(stride as usize).map(|offset| (offset, offset + 1)));
                     }
                     Step::Settle(at, count) => {

@@ -127,7 +127,7 @@ impl World<'_> {
     fn take_in(&self, of: usize, act: &Act, answer: &Result<()>, attached: &mut [bool]) {
         let mut state = self.model.state();
         let name = &self.plan.subscriptions[of].name;
-        state.line(format_args!("{name}: {act:?}: {:?}", answer.as_ref().map_err(|error| error.to_string())));
+        state.line(format_args!("{name}: {act:?}: {:?}", answer.as_ref().map_err(ToString::to_string)));
         let was = attached[of];
         state.was_answered(of, answer.is_ok());
         if let Err(error) = answer {
