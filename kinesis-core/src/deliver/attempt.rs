@@ -18,6 +18,11 @@ pub(super) async fn turn(terms: &Terms) -> SemaphorePermit<'_> {
     terms.turns.acquire().await.expect("the semaphore of turns is never closed")
 }
 
+/// A turn, if the sink may be called once more at the same time now.
+pub(super) fn turn_at_once(terms: &Terms) -> Option<SemaphorePermit<'_>> {
+    terms.turns.try_acquire().ok()
+}
+
 /// Calls the subscription's sink.
 pub(super) async fn attempt(terms: &Terms, delivery: &Delivery) -> Result<Outcomes> {
     let span = tracing::debug_span!(

@@ -91,8 +91,12 @@ pub(crate) async fn deliver(
 ) {
     let calls = terms.recall.given();
     let mut tried = None;
-    if history.is_none() {
-        let (started, answer) = first_attempt(terms, &delivery).await;
+    // Who has to wait for a turn can be called back, like whoever waits for another attempt.
+    if history.is_none()
+        && let Some(turn) = attempt::turn_at_once(terms)
+    {
+        let (started, answer) = (Instant::now(), attempt::attempt(terms, &delivery).await);
+        drop(turn);
         if is_delivered(&answer) {
             observe_delivered(terms, &delivery, started.elapsed());
             return report(Report::Settled(delivery, Settled::Delivered));
@@ -104,12 +108,6 @@ pub(crate) async fn deliver(
 }
 
 type Tried = (Instant, Result<Outcomes>);
-
-async fn first_attempt(terms: &Terms, delivery: &Delivery) -> Tried {
-    // Waiting for a turn is neither an attempt nor part of a record's age.
-    let _turn = attempt::turn(terms).await;
-    (Instant::now(), attempt::attempt(terms, delivery).await)
-}
 
 fn is_delivered(answer: &Result<Outcomes>) -> bool {
     matches!(answer, Ok(outcomes) if outcomes.all_delivered())
@@ -132,6 +130,7 @@ async fn go_on(
         let (started, answer) = if let Some(tried) = tried.take() {
             tried
         } else {
+            // Waiting for a turn is neither an attempt nor part of a record's age.
             let ready = async {
                 if let Some(due) = line.due {
                     sleep_until(due).await;
@@ -140,7 +139,7 @@ async fn go_on(
             };
             let turn = tokio::select! {
                 biased;
-                () = terms.recall.given_since(calls), if waiting => None,
+                () = terms.recall.given_since(calls) => None,
                 turn = ready => Some(turn),
             };
             let Some(_turn) = turn else {
