@@ -1,3 +1,4 @@
+use super::plan::TIME_SLICE;
 use super::*;
 use crate::observe::Silent;
 use crate::source::{Batch, SourceCaps};

@@ -24,10 +24,11 @@
 //! A lane that has fallen behind and wants records gets a reader that starts where the lane is. The reader goes
 //! when the lane is back in the front's ring.
 //!
-//! - A shard has at most two such readers (`MOST_BEHIND` in `feed/mod.rs`). When more lanes wait, a reader is kept
-//!   for 5 s (`TIME_SLICE` in `feed/mod.rs`), and then makes room for the lane that has waited longest.
+//! - A shard has at most two such readers (`MOST_BEHIND` in `feed/plan.rs`). When more lanes wait, the reader
+//!   nearest to the tip stays until it is there, and the other one is kept for 5 s (`TIME_SLICE` in `feed/plan.rs`)
+//!   and then makes room for the lane that has waited longest. If all took turns, none of them might ever be there.
 //!   (`kinesis-core/src/feed/tests.rs`: `readers_that_catch_up_are_few_and_make_room_for_those_who_wait_longest`)
-//! - A reader that nobody asks for 5 s is closed (`UNUSED` in `feed/mod.rs`). A lane whose sink settles nothing
+//! - A reader that nobody asks for 5 s is closed (`UNUSED` in `feed/plan.rs`). A lane whose sink settles nothing
 //!   asks for nothing, so a dead subscription has no reader. (`kinesis-core/src/feed/tests.rs`:
 //!   `who_catches_up_gets_a_reader_that_goes_when_nobody_reads_there`)
 //! - Lanes that are within 10 s of each other share a reader (`NEAR` in `feed/start.rs`). This holds at the start
@@ -43,7 +44,7 @@
 //!   most 512 KiB (`SLICE` in `feed/turns.rs`), one at the front for at most 1.5 MiB meanwhile (`FRONT_SLICE` in
 //!   `feed/turns.rs`). So who catches up gets at least a quarter of the bytes.
 //!   (`kinesis-core/src/feed/turns.rs`: `nobody_waits_for_more_than_one_read_of_the_other`)
-//! - A read that takes longer than 1 s keeps nobody else from reading (`SLOW` in `feed/mod.rs`). A reader that
+//! - A read that takes longer than 1 s keeps nobody else from reading (`SLOW` in `feed/plan.rs`). A reader that
 //!   waits for records by itself takes no turn. (`kinesis-core/src/feed/tests.rs`:
 //!   `a_parked_read_keeps_nobody_who_catches_up_from_reading`)
 //!
