@@ -112,14 +112,7 @@ impl Lane {
     }
 
     fn settle(&mut self, run: u64, delivery: &Delivery, how: Settled, now: Instant) {
-        let Some(entry) = self.runs.get_mut(&run) else { return };
-        let (slot, waiting) = (entry.slot, entry.waiting);
-        entry.left -= delivery.len();
-        if entry.left == 0 {
-            self.runs.remove(&run);
-            self.slots[slot].running -= usize::from(!waiting);
-        }
-        let bytes = delivery.bytes();
+        let Some((_, waiting)) = self.leave(run, delivery) else { return };
         self.parts.ledger.settle(delivery);
         self.parts.counters.settled(how, delivery.len() as u64);
         self.progressed_at = now;
@@ -127,13 +120,7 @@ impl Lane {
         if how == Settled::Delivered {
             self.last_failure = None;
         }
-        if !waiting {
-            self.busy -= delivery.len();
-            self.demand.settle(delivery.len(), bytes);
-            return;
-        }
-        self.demand.settle_aside(bytes);
-        if self.parts.terms.holds == Holds::Key {
+        if waiting && self.parts.terms.holds == Holds::Key {
             for key in delivery.key_hashes() {
                 let freed = self.held.release(key);
                 self.demand.take_back(freed.len());
@@ -143,6 +130,25 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Records leave their run, settled or called back; says which slot that was of, and whether it waited for another
+    /// attempt. Nothing, where the run is gone.
+    pub(super) fn leave(&mut self, run: u64, delivery: &Delivery) -> Option<(usize, bool)> {
+        let entry = self.runs.get_mut(&run)?;
+        let (slot, waiting) = (entry.slot, entry.waiting);
+        entry.left -= delivery.len();
+        if entry.left == 0 {
+            self.runs.remove(&run);
+            self.slots[slot].running -= usize::from(!waiting);
+        }
+        if waiting {
+            self.demand.settle_aside(delivery.bytes());
+        } else {
+            self.busy -= delivery.len();
+            self.demand.settle(delivery.len(), delivery.bytes());
+        }
+        Some((slot, waiting))
     }
 
     /// A delivery failed for the first time. Where order allows it, its slot goes on without it.

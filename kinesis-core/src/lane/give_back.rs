@@ -56,19 +56,7 @@ impl Lane {
 
     /// Records came back from a delivery that was called back.
     pub(super) fn on_returned(&mut self, run: u64, delivery: &Delivery, histories: Vec<Option<History>>) {
-        let Some(entry) = self.runs.get_mut(&run) else { return };
-        let (slot, waiting) = (entry.slot, entry.waiting);
-        entry.left -= delivery.len();
-        if entry.left == 0 {
-            self.runs.remove(&run);
-            self.slots[slot].running -= usize::from(!waiting);
-        }
-        if waiting {
-            self.demand.settle_aside(delivery.bytes());
-        } else {
-            self.busy -= delivery.len();
-            self.demand.settle(delivery.len(), delivery.bytes());
-        }
+        let Some((slot, waiting)) = self.leave(run, delivery) else { return };
         let hashes: Vec<u64> = delivery.key_hashes().collect();
         for ((offset, hash), history) in delivery.offsets().zip(&hashes).zip(histories) {
             self.absent.insert(offset, self.order_of(*hash, offset), history);
