@@ -98,7 +98,8 @@ pub struct SourceCaps {
     /// the pipeline asks for the last record again to find out.
     pub refuses_trimmed: bool,
     /// The least time for which the stream keeps a record, where that is known: 24 hours on Kinesis (quotas page of its
-    /// developer guide). A record that is gone of such an age tells nothing of younger ones.
+    /// developer guide). A record that is gone of such an age tells nothing of younger ones; and a reader further behind
+    /// than this is opened anew for every read, where trimming is not refused, so that no gap is overlooked.
     pub retains: Option<Duration>,
 }
 

@@ -168,9 +168,10 @@ impl Reading {
         let rested = self.asked_at.elapsed();
         self.asked_at = Instant::now();
         let now = self.served_at.map(|at| at + rested);
-        // A source that does not refuse goes on at whatever is left, under way as well.
-        if self.asks_for_its_own() && !self.unproven && self.alone < ALONE && (rested > REST || !self.is_retained(now))
-        {
+        // A source that does not refuse goes on at whatever is left, under way as well. One that does not say how long it
+        // keeps records is believed to keep them between two reads: opening for each of them would cost too much.
+        let may_lose = self.config.source.caps().retains.is_some() && !self.is_retained(now);
+        if self.asks_for_its_own() && !self.unproven && self.alone < ALONE && (rested > REST || may_lose) {
             self.reader = None;
         }
         let batch = self.batch(max).await;

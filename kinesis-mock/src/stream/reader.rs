@@ -24,7 +24,12 @@ impl StreamSource for MemoryStream {
     fn caps(&self) -> SourceCaps {
         let settings = self.settings();
         let caps = SourceCaps::log().with_parks(settings.parks).with_refuses_trimmed(!settings.trims_silently);
-        if settings.declares_retention { caps.with_retains(settings.retention) } else { caps }
+        match (settings.declares_retention, settings.trims_silently) {
+            (true, _) => caps.with_retains(settings.retention),
+            // Whoever trims by hand keeps nothing for certain.
+            (false, true) => caps.with_retains(Duration::ZERO),
+            (false, false) => caps,
+        }
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {
