@@ -88,8 +88,6 @@ impl Worker {
             self.attached(name)?.counters.resumed();
             self.read_rows().await?;
             self.place_lanes(name, |_| true);
-        } else {
-            self.shards.tell(|| Command::Pause(name.clone(), paused));
         }
         Ok(())
     }
@@ -98,9 +96,8 @@ impl Worker {
         self.attached(name)?;
         self.check_time(to)?;
         let listing = self.list().await?;
-        self.rewrite(name, Change::Seek(to, &listing)).await?;
         self.shards.list(&listing);
-        self.begin_anew(name, |_| true).await
+        self.rewrite(name, Change::Seek(to, &listing)).await
     }
 
     async fn seek_shard(&mut self, name: &SubscriptionName, shard: &ShardId, to: StartPosition) -> Result<()> {
@@ -112,8 +109,7 @@ impl Worker {
             return Err(Error::not_found("the stream does not retain this shard").on_shard(shard));
         }
         let family = self.shards.family(shard);
-        self.rewrite(name, Change::SeekShard(shard, to, &family)).await?;
-        self.begin_anew(name, |shard| family.contains(shard)).await
+        self.rewrite(name, Change::SeekShard(shard, to, &family)).await
     }
 
     async fn forget(&mut self, name: &SubscriptionName) -> Result<()> {
@@ -182,21 +178,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Changes a subscription's record.
+    /// Changes a subscription's record, and does what follows from it: what this change was, and what one before it was
+    /// whose answer was lost.
     async fn rewrite(&mut self, name: &SubscriptionName, change: Change<'_>) -> Result<()> {
         let config = Arc::clone(&self.config);
         let (source, store) = (config.source.as_ref(), config.store.as_ref());
         let record = patiently!(self, change.write(source, store, name));
-        self.shards.set_record(record);
-        Ok(())
-    }
-
-    /// Starts a subscription from where its record says, on the shards of `on`.
-    async fn begin_anew(&mut self, name: &SubscriptionName, on: impl Fn(&ShardId) -> bool) -> Result<()> {
-        self.attached(name)?.counters.resumed();
-        self.shards.begin_anew(name, &on);
-        self.read_rows().await?;
-        self.place_lanes(name, on);
+        self.learn([(name.clone(), record)].into());
         Ok(())
     }
 

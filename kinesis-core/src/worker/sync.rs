@@ -49,7 +49,7 @@ impl Worker {
     }
 
     /// Takes in who subscribes as the store has it now: another worker may have been asked for a change.
-    fn learn(&mut self, records: BTreeMap<SubscriptionName, SubscriptionRecord>) {
+    pub(super) fn learn(&mut self, records: BTreeMap<SubscriptionName, SubscriptionRecord>) {
         for (name, record) in records {
             let before = self.shards.records().get(&name).cloned();
             if before.as_ref().is_some_and(|before| before.revision >= record.revision) {
