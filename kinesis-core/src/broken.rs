@@ -50,8 +50,6 @@ parts! {
     CursorPastInFlight = "cursor-past-in-flight",
     /// A cursor of an older generation is resumed from.
     CursorIgnoresGeneration = "cursor-ignores-generation",
-    /// What a lane of an older generation has finished counts for the new one.
-    LateFinishBelieved = "late-finish-believed",
     /// The old lane works on after its subscription was sought elsewhere.
     SeekKeepsOldLane = "seek-keeps-old-lane",
     /// A subscription that was forgotten and is attached again goes on where it was.

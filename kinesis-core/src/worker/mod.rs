@@ -209,7 +209,7 @@ impl Worker {
             }
             // A lane of an older generation does not know that its subscription has begun anew.
             Notice::Finished(shard, subscription, generation)
-                if generation != self.generation(&subscription, &shard) && !broken::is(Part::LateFinishBelieved) => {}
+                if generation != self.generation(&subscription, &shard) => {}
             Notice::Finished(shard, subscription, _) => {
                 self.shards.finished(&shard, &subscription);
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
