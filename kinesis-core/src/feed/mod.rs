@@ -4,6 +4,7 @@
 //! still has gets a reader that catches up, shared with others that are close, until it is back. The feed alone paces
 //! reads, waits out throttling and passing faults, and asks for memory before it asks for records.
 
+mod gap;
 mod plan;
 mod reading;
 mod ring;
@@ -21,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub(crate) use reading::Gap;
+pub(crate) use gap::Gap;
 pub(crate) use ring::{Ring, RingSize};
 pub(crate) use start::{Start, front, lowest};
 pub(crate) use track::TrackId;

@@ -1,8 +1,5 @@
 //! One reader and the task that it reads on. It answers one request with one answer and never waits by itself: what cannot
 //! be had now comes with the time to ask again.
-//!
-//! It notices where trimming has overtaken it. Going on behind a record it asks for that record again; when another one
-//! comes first, what lay between is gone.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::gap::{Gap, Proof};
 use super::{FeedConfig, Start};
 use crate::broken::{self, Part};
 use crate::budget::Charge;
@@ -24,33 +22,12 @@ use crate::source::{Batch, ShardReader};
 /// five minutes after which an iterator of Kinesis expires, and goes on at whatever is left.
 const REST: Duration = Duration::from_secs(4 * 60);
 
-/// So often a reader is opened anew because its own last record came alone, each time asking for twice as much. Then that
-/// record fills an answer by itself, and what follows is read without it.
-const ALONE: u32 = 8;
-
-/// Records that were trimmed before they were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gap {
-    /// Where reading should have gone on.
-    pub(crate) from: Start,
-    /// The first record that is still there; `None` when the shard has ended without one.
-    pub(crate) to: Option<(SequenceNumber, Option<SystemTime>)>,
-}
-
 /// A request for records.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) max: NonZeroUsize,
     /// What is set aside in the budget for what comes.
     pub(super) room: Option<Charge>,
-}
-
-impl Gap {
-    /// Where whoever may go on does so: at the first record that is left, or with whatever is left, which is nothing.
-    pub(crate) fn left(&self) -> Start {
-        let position = self.to.map_or(StartPosition::TrimHorizon, |(number, _)| StartPosition::At(number));
-        Start::new(position, None)
-    }
 }
 
 /// What came of one request.
@@ -80,19 +57,6 @@ pub(super) enum What {
     Failed(Error),
 }
 
-/// What the first record after an opening tells.
-#[derive(Debug, Clone, Copy)]
-enum Expects {
-    /// Nothing: it is simply the next one.
-    Anything,
-    /// It was opened at its own last record, which comes first unless it was trimmed.
-    Own(SequenceNumber),
-    /// Its place was refused as trimmed, and it was opened at the horizon instead.
-    Lost,
-    /// It was opened at the horizon though its place is still there: what it has had comes first, in one answer or several.
-    Had,
-}
-
 /// Where answers go; says so when the reader panics, since nobody would wait for it otherwise.
 struct Answers<Id: Copy> {
     id: Id,
@@ -114,17 +78,12 @@ pub(super) struct Reading {
     reader: Option<Box<dyn ShardReader>>,
     /// Where to open, or re-open.
     at: Start,
-    expects: Expects,
+    proof: Proof,
     last: Option<SequenceNumber>,
     failures: u32,
     /// Whether the reader was opened anew because its position had expired, and has answered nothing since.
     renewed: bool,
     asked_at: Instant,
-    /// How often in a row its own last record came alone though more follow.
-    alone: u32,
-    /// Its own last record came alone at the tip. What comes next may be nothing or the end; records are asked for once
-    /// more behind their own, because something may be missing before them.
-    unproven: bool,
     /// What the stream's clock showed at the last answer, where known.
     served_at: Option<SystemTime>,
     rng: fastrand::Rng,
@@ -136,13 +95,11 @@ impl Reading {
             config: Arc::clone(config),
             reader: None,
             at: from,
-            expects: Expects::Anything,
+            proof: Proof::default(),
             last: None,
             failures: 0,
             renewed: false,
             asked_at: Instant::now(),
-            alone: 0,
-            unproven: false,
             served_at: None,
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -171,7 +128,7 @@ impl Reading {
         // A source that does not refuse goes on at whatever is left, under way as well. One that does not say how long it
         // keeps records is believed to keep them between two reads: opening for each of them would cost too much.
         let may_lose = self.config.source.caps().retains.is_some() && !self.is_retained(now);
-        if self.asks_for_its_own() && !self.unproven && self.alone < ALONE && (rested > REST || may_lose) {
+        if self.asks_for_its_own() && !self.proof.is_just_asked() && (rested > REST || may_lose) {
             self.reader = None;
         }
         let batch = self.batch(max).await;
@@ -190,9 +147,7 @@ impl Reading {
 
     async fn batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
         loop {
-            // Its own record comes on top of what is asked for.
-            let own = usize::from(matches!(self.expects, Expects::Own(_)));
-            let max = max.saturating_add(own).saturating_mul(NonZeroUsize::MIN.saturating_add((1 << self.alone) - 1));
+            let max = max.saturating_add(usize::from(self.proof.brings_own()));
             let read = match &mut self.reader {
                 Some(reader) => reader.next_batch(max).await.map(Some),
                 None => self.open().await.map(|()| None),
@@ -216,14 +171,14 @@ impl Reading {
         if opened && !std::mem::replace(&mut self.renewed, true) {
             return Ok(());
         }
-        if matches!(self.expects, Expects::Lost | Expects::Had) {
+        if self.proof.is_refused() {
             // The horizon cannot be trimmed: a source that says so is asked again later.
             return Err(Error::transient(error.message().to_owned()).because(error));
         }
         if self.at.position == StartPosition::Latest {
             return Err(error);
         }
-        self.expects = Expects::Lost;
+        self.proof.refused();
         Ok(())
     }
 
@@ -234,17 +189,8 @@ impl Reading {
     }
 
     async fn open(&mut self) -> Result<()> {
-        let from = match (self.expects, self.at.position) {
-            (Expects::Lost | Expects::Had, _) => {
-                self.expects = Expects::Lost;
-                StartPosition::TrimHorizon
-            }
-            (_, StartPosition::After(number)) if self.asks_for_its_own() => {
-                self.expects = Expects::Own(number);
-                StartPosition::At(number)
-            }
-            (_, position) => position,
-        };
+        let asks = self.asks_for_its_own();
+        let from = self.proof.opening(self.at.position, asks);
         self.reader = Some(self.config.source.open_shard(&self.config.shard, from).await?);
         self.config.observer.on(&Event::ShardOpened { shard: self.config.shard.clone(), from });
         Ok(())
@@ -266,7 +212,7 @@ impl Reading {
             return What::Failed(error.on_shard(&shard));
         }
         self.failures += 1;
-        self.unproven = false;
+        self.proof.failed();
         let wait = self.config.retry.wait(self.failures, &mut self.rng).max(error.retry_after().unwrap_or_default());
         tracing::debug!(%shard, %kind, ?wait, error = error.chain(), "a read failed");
         self.config.observer.on(&Event::ReadFailed { shard, kind, retry_in: wait });
@@ -281,26 +227,24 @@ impl Reading {
         self.config.observer.on(&Event::BatchRead { shard, records: records.len(), bytes, behind_latest });
         let newest = records.last().and_then(|record| record.arrived_at);
         self.served_at = served_at;
-        if std::mem::take(&mut self.unproven) && !records.is_empty() {
+        if self.proof.leaves_open(&records) {
             self.reader = None;
             let what = What::Nothing { resume: None, again: Duration::ZERO };
             return Ok(Answer { gap: None, what, stream_time: served_at, behind: None });
         }
         let stream_time = served_at.or(newest.zip(behind_latest).map(|(at, behind)| at + behind));
         let answered = records.len();
-        let gap = self.check(&mut records, end.is_some(), served_at);
+        let at_tip = behind_latest.is_some_and(|behind| behind.is_zero());
+        let is_retained = self.is_retained(served_at);
+        let gap = self.proof.check(self.at, &mut records, (at_tip, end.is_some()), is_retained);
         let answer = |what| Ok(Answer { gap, what, stream_time, behind: behind_latest });
         if records.is_empty() {
             if let Some(end) = end {
                 return answer(What::End(end.children));
             }
             let idle = if self.config.source.caps().parks { Duration::ZERO } else { self.config.idle };
-            let at_tip = behind_latest.is_some_and(|behind| behind.is_zero());
-            let alone = answered > 0 && !at_tip;
-            self.alone = if alone { self.alone + 1 } else { 0 };
-            self.unproven = answered > 0 && at_tip;
             let again = if answered > 0 { Duration::ZERO } else { again.unwrap_or(idle) };
-            let settled = matches!(self.expects, Expects::Anything);
+            let settled = self.proof.is_settled();
             // Its own last record says more about what is missing than a place behind it.
             let moves = settled && !self.asks_for_its_own();
             let moved = resume.filter(|resume| moves && *resume != self.at.position);
@@ -311,7 +255,6 @@ impl Reading {
             }
             return answer(What::Nothing { resume: moved, again });
         }
-        self.alone = 0;
         for number in records.iter().map(|record| record.sequence_number) {
             if self.last.is_some_and(|last| number <= last) {
                 return Err(out_of_order(self.last, number));
@@ -321,32 +264,6 @@ impl Reading {
         let position = resume.or(self.last.map(StartPosition::After)).unwrap_or(self.at.position);
         self.at = Start::new(position, newest.or(self.at.arrived_at));
         answer(What::Pages(self.freeze(records, resume)))
-    }
-
-    /// Drops what was had before; finds out whether something is missing between that and what is left.
-    fn check(&mut self, records: &mut Vec<Record>, ended: bool, served_at: Option<SystemTime>) -> Option<Gap> {
-        use StartPosition::{After, At};
-        let lost = match (self.expects, self.at.position) {
-            (Expects::Anything, _) => return None,
-            (Expects::Had, _) => false,
-            (Expects::Own(own), _) => {
-                let is_here = |record: &Record| record.sequence_number == own && !broken::is(Part::FalseGap);
-                !records.iter().any(is_here) && !self.is_retained(served_at)
-            }
-            (Expects::Lost, At(number) | After(number)) => {
-                records.first().is_none_or(|first| first.sequence_number > number)
-            }
-            // Whoever asked for a time has had nothing yet that could be missed.
-            (Expects::Lost, _) => false,
-        };
-        records.drain(..self.at.had_of(records));
-        if lost && records.is_empty() && !ended {
-            return None;
-        }
-        let comes_to_it = !lost && records.is_empty() && matches!(self.expects, Expects::Lost | Expects::Had);
-        self.expects = if comes_to_it { Expects::Had } else { Expects::Anything };
-        let to = records.first().map(|record| (record.sequence_number, record.arrived_at));
-        lost.then_some(Gap { from: self.at, to })
     }
 
     /// Whether everything that arrived after what was read is certainly still there at a time: then nothing is missing,

@@ -107,6 +107,20 @@ async fn a_reader_asks_for_its_last_record_again_and_notices_when_it_is_gone() {
     assert_eq!(gap, Some(Gap { from: after(4), to: None }));
 }
 
+/// A place was refused that is still there, and the way to it from the horizon is long. Each answer with nothing new doubled
+/// what was asked for next: soon more than any budget has, in the end more than a number can say.
+#[tokio::test(start_paused = true)]
+async fn what_it_has_had_is_passed_over_however_much_that_is() {
+    let had = (1..=80).fold(Scripted::new(["0"]), |source, n| source.then("0", batch([(n, 1)])));
+    had.fail_next([Error::new(ErrorKind::PositionExpired, "gone")]);
+    let mut feed = feed_at(had.then("0", batch([(81, 1)])), after(80), 256 << 20);
+    while numbers(&feed).is_empty() {
+        let (news, gap) = next(&mut feed).await;
+        assert!(!matches!(news, News::Failed(_)) && gap.is_none(), "{news:?}, {gap:?}");
+    }
+    assert_eq!(numbers(&feed), [81]);
+}
+
 /// On a quiet shard the last record is gone after a day, and nothing is missing.
 #[tokio::test(start_paused = true)]
 async fn a_last_record_that_is_gone_of_age_alone_is_no_gap() {
