@@ -114,7 +114,7 @@
 //! - `mock`: `mockall` mocks of the traits.
 
 #[cfg(not(feature = "broken"))]
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, reason = "public under the feature")]
 mod broken;
 #[cfg(feature = "broken")]
 #[doc(hidden)]

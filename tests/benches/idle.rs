@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use kinesis_core::{Delivery, Outcomes, Pipeline, Result, Sink, Subscription};
-use kinesis_tests::measure::{goal_at_most, resident, round};
+use kinesis_core::{Pipeline, Subscription};
+use kinesis_tests::measure::{NoOp, goal_at_most, resident, round};
 use kinesis_tests::synthetic::{Plan, Synthetic, Then};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -38,15 +37,4 @@ async fn main() {
     println!("{percent:.2} % of a core over {LASTS:?}, {mib:.1} MiB resident");
     goal_at_most("idle-cpu", percent, 1.0);
     goal_at_most("idle-memory", mib, 64.0);
-}
-
-/// Is never called.
-#[derive(Debug)]
-struct NoOp;
-
-#[async_trait]
-impl Sink for NoOp {
-    async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
-        Ok(Outcomes::delivered(delivery.len()))
-    }
 }

@@ -5,13 +5,9 @@
 
 use std::future::pending;
 
-use async_trait::async_trait;
-use kinesis_core::{
-    BatchPolicy, Delivery, Ordering, Outcomes, Pipeline, Record, Result, Sink, StartPosition, StreamSource,
-    Subscription,
-};
+use kinesis_core::{BatchPolicy, Ordering, Pipeline, Record, StartPosition, StreamSource, Subscription};
 use kinesis_mock::MemoryStream;
-use kinesis_tests::measure::{Rounds, goal_at_least, goal_at_most, round};
+use kinesis_tests::measure::{NoOp, Rounds, goal_at_least, goal_at_most, round};
 use std::num::NonZeroUsize;
 
 const RECORDS: usize = 400_000;
@@ -56,17 +52,6 @@ async fn main() {
     goal_at_least("pipeline-rate", one.rate() / channel.rate(), 1.0);
     goal_at_most("pipeline-cpu", one.cpu_micros(), 0.4);
     goal_at_most("pipeline-ten", ten.cpu_micros() / one.cpu_micros(), 0.4);
-}
-
-/// Takes everything and does nothing.
-#[derive(Debug)]
-struct NoOp;
-
-#[async_trait]
-impl Sink for NoOp {
-    async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
-        Ok(Outcomes::delivered(delivery.len()))
-    }
 }
 
 async fn through_pipeline(stream: &MemoryStream, subscriptions: usize, batch: BatchPolicy) {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use kinesis_core::{Delivery, Outcomes, Result, Sink};
+
 /// What one round took.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
@@ -118,4 +121,15 @@ pub fn goal_at_least(name: &str, value: f64, bound: f64) {
 /// Prints the line that says whether a goal of at most `bound` is met.
 pub fn goal_at_most(name: &str, value: f64, bound: f64) {
     println!("goal {name}: {value:.3} (wants <= {bound}): {}", if value <= bound { "ok" } else { "short" });
+}
+
+/// A sink that takes everything and does nothing: what is left is the pipeline's cost.
+#[derive(Debug)]
+pub struct NoOp;
+
+#[async_trait]
+impl Sink for NoOp {
+    async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
+        Ok(Outcomes::delivered(delivery.len()))
+    }
 }

@@ -13,7 +13,7 @@ fn no_seed_breaks_a_promise() {
     // Worlds in which nothing happens prove nothing.
     let seen =
         |what: fn(&kinesis_tests::simulation::Seen) -> usize| stories.iter().map(|story| what(&story.seen)).sum();
-    let counts: [(&str, usize); 8] = [
+    let counts: [(&str, usize); 17] = [
         ("repeats", seen(|seen| seen.repeats)),
         ("crashes", seen(|seen| seen.crashes)),
         ("stops", seen(|seen| seen.stops)),
@@ -22,6 +22,15 @@ fn no_seed_breaks_a_promise() {
         ("records passed over", seen(|seen| seen.skipped)),
         ("subscriptions halted", seen(|seen| seen.halted)),
         ("faults", seen(|seen| seen.faults)),
+        ("records trimmed", seen(|seen| seen.trimmed)),
+        ("gaps", seen(|seen| seen.gaps)),
+        ("subscriptions fallen behind", seen(|seen| seen.fell_behind)),
+        ("attached", seen(|seen| seen.changes[0])),
+        ("detached", seen(|seen| seen.changes[1])),
+        ("paused", seen(|seen| seen.changes[2])),
+        ("resumed", seen(|seen| seen.changes[3])),
+        ("sought", seen(|seen| seen.changes[4])),
+        ("forgotten", seen(|seen| seen.changes[5])),
     ];
     for (what, count) in counts {
         assert!(count > 0, "no {what} in {SEEDS} seeds");

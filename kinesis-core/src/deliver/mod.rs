@@ -47,7 +47,7 @@ pub(crate) struct Terms {
     pub(crate) holds: Holds,
     /// One permit an attempt, retries included: a sink never sees more at once than the subscription allows.
     pub(crate) turns: Semaphore,
-    /// Calls back what waits for another attempt: somebody needs its memory.
+    /// Calls back what waits, for another attempt or for a turn: somebody needs its memory, or nothing new may begin.
     pub(crate) recall: Signal,
     pub(crate) observer: Arc<dyn Observer>,
     /// Jitter is drawn from this and the record's place, so that a run can be replayed whatever order tasks run in.

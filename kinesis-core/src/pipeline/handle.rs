@@ -195,7 +195,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As [`pause`](Self::pause); [`NotFound`](crate::ErrorKind::NotFound) for a shard that is not retained.
+    /// As [`pause`](Self::pause); [`NotFound`](crate::ErrorKind::NotFound) for a shard that is not retained; and what the
+    /// source says of a place that it does not take.
     pub async fn seek_shard(
         &self,
         name: impl Into<SubscriptionName>,

@@ -108,6 +108,7 @@ impl Worker {
         if !listing.iter().any(|listed| listed.id == *shard) || !self.shards.contains(shard) {
             return Err(Error::not_found("the stream does not retain this shard").on_shard(shard));
         }
+        self.probe(shard, to).await?;
         let family = self.shards.family(shard);
         self.rewrite(name, Change::SeekShard(shard, to, &family)).await
     }
@@ -115,11 +116,9 @@ impl Worker {
     async fn forget(&mut self, name: &SubscriptionName) -> Result<()> {
         match self.rewrite(name, Change::Forget).await {
             // It is attached here, so it was ours to forget: a write was done whose answer was lost.
-            Err(error) if error.kind() == ErrorKind::NotFound && self.attached.contains_key(name) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && self.attached.contains_key(name) => self.let_go(name),
             rewritten => rewritten?,
         }
-        self.attached.remove(name);
-        self.shards.tell(|| Command::Forget(name.clone()));
         // Rows that nobody holds are changed here. A holder of ours does it with its next progress.
         self.read_rows().await?;
         let config = Arc::clone(&self.config);
@@ -130,6 +129,12 @@ impl Worker {
             patiently!(self, config.store.reset(&row, &gone));
         }
         Ok(())
+    }
+
+    /// A subscription is no more.
+    pub(super) fn let_go(&mut self, name: &SubscriptionName) {
+        self.attached.remove(name);
+        self.shards.tell(|| Command::Forget(name.clone()));
     }
 
     async fn status(&mut self) -> Status {
@@ -169,6 +174,22 @@ impl Worker {
 
     fn attached(&self, name: &SubscriptionName) -> Result<&Attached> {
         self.attached.get(name).ok_or_else(|| not_attached(name))
+    }
+
+    /// Whether the source takes a place at all. What it refuses for good must not be written down: it would end the run for
+    /// everybody, and each one after it.
+    async fn probe(&self, shard: &ShardId, to: StartPosition) -> Result<()> {
+        let source = &self.config.source;
+        if !source.caps().replayable || to == StartPosition::Latest {
+            return Ok(());
+        }
+        match source.open_shard(shard, to).await {
+            // What passes, or was trimmed, shows when it is read.
+            Err(error) if !error.kind().is_retryable() && error.kind() != ErrorKind::PositionExpired => {
+                Err(error.on_shard(shard))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_time(&self, to: StartPosition) -> Result<()> {

@@ -56,12 +56,11 @@ impl Worker {
                 continue;
             }
             self.shards.set_record(record.clone());
-            let Some((before, attached)) = before.zip(self.attached.get(&name)) else { continue };
             if record.forgotten {
-                self.attached.remove(&name);
-                self.shards.tell(|| Command::Forget(name.clone()));
+                self.let_go(&name);
                 continue;
             }
+            let Some((before, attached)) = before.zip(self.attached.get(&name)) else { continue };
             let moved = |shard: &ShardId| before.generation_on(shard) != record.generation_on(shard);
             if (before.generation, &before.sought) != (record.generation, &record.sought) {
                 attached.counters.resumed();

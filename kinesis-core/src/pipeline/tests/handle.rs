@@ -64,3 +64,23 @@ async fn a_report_of_a_lane_that_is_gone_settles_nothing_of_the_next_one() {
         assert_eq!(collect.text(), wanted, "{ticks}: what the old lane delivered comes again after the seek");
     }
 }
+
+/// It was written down first and opened then: what the source refused ended the run, for everybody and again after each
+/// restart.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_the_source_refuses_is_refused_to_whoever_seeks_it_and_the_run_goes_on() {
+    let log = Log::of("");
+    log.shard(Shard::new("0"), "a1 a2");
+    let collect = Collect::default();
+    let pipeline = Pipeline::builder("app", log).subscribe(from_start("x", collect.sink(all))).build().unwrap();
+    let handle = pipeline.handle();
+    let run = tokio::spawn(pipeline.run_until(tokio::time::sleep(Duration::from_secs(20))));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let nowhere = StartPosition::At(SequenceNumber::from(Log::HIGHEST + 1));
+    let refused = handle.seek_shard("x", &"0".into(), nowhere).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.shard().map(|shard| &**shard)), (ErrorKind::Invalid, Some("0")));
+    handle.seek_shard("x", &"0".into(), StartPosition::After(0u64.into())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(collect.text(), "a1 a2 a2");
+    run.await.unwrap().unwrap();
+}

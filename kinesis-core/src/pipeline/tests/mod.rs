@@ -37,6 +37,9 @@ struct Log {
 }
 
 impl Log {
+    /// Numbers above are refused, as Kinesis refuses what cannot be a number of its shard.
+    const HIGHEST: u64 = 1_000_000;
+
     /// One shard "0" of records named key and number, "a1", closed behind them.
     fn of(names: &str) -> Self {
         let log = Self { stream: StreamId::new("log"), shards: Arc::default(), fails: None };
@@ -61,6 +64,11 @@ impl StreamSource for Log {
         Ok(self.shards.lock().unwrap().values().map(|(shard, _)| shard.clone()).collect())
     }
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
+        if let StartPosition::At(number) | StartPosition::After(number) = from
+            && number > SequenceNumber::from(Self::HIGHEST)
+        {
+            return Err(Error::invalid(format!("{number} is no number of this shard")));
+        }
         let next = self.shards.lock().unwrap().get(shard).map(|(_, records)| from.index_in(records));
         let next = next.ok_or_else(|| Error::not_found(format!("no shard {shard}")))?;
         Ok(Box::new(Reader { log: self.clone(), shard: shard.clone(), next }))
