@@ -3,6 +3,7 @@
 
 mod gaps;
 mod lanes;
+mod messages;
 mod pressure;
 mod progress;
 mod report;
@@ -12,22 +13,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::keeper::Order;
 use crate::budget::Budget;
 use crate::deliver::Report;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::feed::{Feed, Gap, News, TrackId};
-use crate::lane::{Lane, LaneParts, LaneReport, State};
+use crate::lane::{Lane, LaneReport, State};
 use crate::lease::{Cursor, Progress};
 use crate::observe::{Event, Observer};
-use crate::pipeline::LaneStatus;
 use crate::record::Channel;
-use crate::shard::{Shard, ShardId};
+use crate::shard::ShardId;
 use crate::sink::SubscriptionName;
 
+pub(super) use messages::{Command, Exit, Notice};
 use report::Paces;
 
 /// How many reports are taken in before the lanes are looked at again.
@@ -42,58 +43,6 @@ enum Phase {
     Running,
     Draining,
     Stopping,
-}
-
-/// How the lanes stand, and what the last read failed of, if it failed.
-pub(super) type Told = (BTreeMap<SubscriptionName, LaneStatus>, Option<ErrorKind>);
-
-/// What the worker tells the runner of a shard.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// The subscription has finished the shard's parents: it may start.
-    Open(SubscriptionName),
-    /// The subscription halted on another shard: it stops here too.
-    Halt(SubscriptionName),
-    /// Another subscription reads the shard from now on; or the same one, from another place.
-    Add(Box<LaneParts>),
-    /// The subscription finishes what is in flight here and leaves. The token is dropped when it has.
-    Detach(SubscriptionName, mpsc::Sender<()>),
-    /// The subscription leaves at once, in favour of another generation of itself or of none.
-    Retire(SubscriptionName),
-    /// The subscription is no more: its cursor goes, too.
-    Forget(SubscriptionName),
-    /// The subscription takes nothing more, or takes records again.
-    Pause(SubscriptionName, bool),
-    /// Say how everybody stands.
-    Status(oneshot::Sender<Told>),
-    /// Finish what is in flight and let go.
-    Drain,
-    /// Let go now.
-    Stop,
-}
-
-/// What the worker has to know while a shard runs.
-#[derive(Debug)]
-pub(super) enum Notice {
-    /// The shard ended; these carry on.
-    Ended(ShardId, Vec<Shard>),
-    /// A subscription of this generation is done with the shard.
-    Finished(ShardId, SubscriptionName, u64),
-    /// A subscription may not pass over a record.
-    Halted(SubscriptionName),
-}
-
-/// How running a shard ended.
-#[derive(Debug)]
-pub(super) enum Exit {
-    /// Every subscription is done with it.
-    Finished,
-    /// Nobody here wants it any more: they are done with it, have halted, or have left.
-    Unwanted,
-    /// It was asked to.
-    Drained { in_time: bool },
-    /// The source failed for good; what had been read is settled.
-    Failed(Error),
 }
 
 #[derive(Debug)]
