@@ -233,12 +233,14 @@ fn a_merge_waits_for_both_parents() {
 }
 
 #[test]
-fn a_parent_beyond_retention_blocks_only_while_it_has_a_row() {
+fn a_parent_beyond_retention_blocks_only_while_it_was_being_read() {
     let mut lineage = diamond();
     lineage.observe_listing(&[shard("b", &["a"]), shard("c", &["a"])]);
     let b = ShardId::from("b");
     assert!(lineage.may_start(&b, |_| Standing::Missing));
     assert!(!lineage.may_start(&b, |shard| if *shard == "a" { Standing::Reading } else { Standing::Missing }));
+    // A row without a cursor kept the children waiting for ever: nobody can read the shard any more.
+    assert!(lineage.may_start(&b, |shard| if *shard == "a" { Standing::Unread } else { Standing::Missing }));
 }
 
 #[test]

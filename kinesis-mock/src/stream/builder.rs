@@ -97,7 +97,9 @@ impl MemoryStreamBuilder {
         self
     }
 
-    /// Whether the source says how long records are kept. Default no: [`trim`](MemoryStream::trim) takes them away sooner.
+    /// Whether the source says that records are kept for the [retention](Self::retention). Default no, because
+    /// [`trim`](MemoryStream::trim) takes them away sooner: a stream that trims silently then says that it keeps nothing for
+    /// certain.
     pub fn declares_retention(mut self, declares: bool) -> Self {
         self.settings.declares_retention = declares;
         self
