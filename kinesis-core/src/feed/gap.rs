@@ -44,15 +44,28 @@ enum Expects {
     Had,
 }
 
+/// What the next answer is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Next {
+    /// What the reader expects decides.
+    #[default]
+    Checked,
+    /// Its own last record came alone at the tip. Nothing may come next; records and the end are asked for once more
+    /// behind their own, because something may be missing before them.
+    Unproven,
+    /// So it did after the shard had ended: nothing was there that could be missing before the end.
+    End,
+}
+
 /// What a reader knows of whether something is missing where it stands.
 #[derive(Debug, Default)]
 pub(super) struct Proof {
     expects: Expects,
     /// How often in a row its own last record came alone though more follow.
     alone: u32,
-    /// Its own last record came alone at the tip. What comes next may be nothing or the end; records are asked for once
-    /// more behind their own, because something may be missing before them.
-    unproven: bool,
+    next: Next,
+    /// Whether the shard was seen to have ended.
+    has_ended: bool,
 }
 
 impl Proof {
@@ -93,17 +106,22 @@ impl Proof {
 
     /// Whether it goes on as it is, though something may be missing behind it: that was just asked, or asking is in vain.
     pub(super) fn is_just_asked(&self) -> bool {
-        self.unproven || self.alone >= ALONE
+        self.next != Next::Checked || self.alone >= ALONE
     }
 
     /// A read failed, and it takes time until the next one.
     pub(super) fn failed(&mut self) {
-        self.unproven = false;
+        self.next = Next::Checked;
     }
 
-    /// Whether an answer of these records says nothing of what is missing before them. Asked once an answer.
-    pub(super) fn leaves_open(&mut self, records: &[Record]) -> bool {
-        std::mem::take(&mut self.unproven) && !records.is_empty()
+    /// Whether an answer of these records, or of the end, says nothing of what is missing before them. Asked once an answer.
+    pub(super) fn leaves_open(&mut self, records: &[Record], ended: bool) -> bool {
+        self.has_ended |= ended;
+        match std::mem::take(&mut self.next) {
+            Next::Checked => false,
+            Next::Unproven => ended || !records.is_empty(),
+            Next::End => !records.is_empty(),
+        }
     }
 
     /// Drops what was had before of an answer; finds out whether something is missing between that and what is left.
@@ -139,7 +157,11 @@ impl Proof {
         }
         let came_alone = matches!(expected, Expects::Own(_)) && answered > 0 && records.is_empty();
         self.alone = if came_alone && !at_tip { self.alone + 1 } else { 0 };
-        self.unproven = came_alone && at_tip;
+        self.next = match came_alone && at_tip {
+            true if self.has_ended => Next::End,
+            true => Next::Unproven,
+            false => Next::Checked,
+        };
         let comes_to_it = !lost && records.is_empty() && matches!(expected, Expects::Lost | Expects::Had);
         self.expects = if comes_to_it { Expects::Had } else { Expects::Anything };
         let to = records.first().map(|record| (record.sequence_number, record.arrived_at));

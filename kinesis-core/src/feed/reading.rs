@@ -227,7 +227,7 @@ impl Reading {
         self.config.observer.on(&Event::BatchRead { shard, records: records.len(), bytes, behind_latest });
         let newest = records.last().and_then(|record| record.arrived_at);
         self.served_at = served_at;
-        if self.proof.leaves_open(&records) {
+        if self.proof.leaves_open(&records, end.is_some()) {
             self.reader = None;
             let what = What::Nothing { resume: None, again: Duration::ZERO };
             return Ok(Answer { gap: None, what, stream_time: served_at, behind: None });

@@ -30,6 +30,12 @@ fn expired() -> Error {
     Error::new(ErrorKind::PositionExpired, "five minutes have passed")
 }
 
+/// A record alone, at the tip.
+fn at_tip(n: u64) -> Option<Result<Batch, Error>> {
+    let record = crate::Record::new(n.into(), "k", "");
+    Some(Ok(Batch::new(vec![record]).with_behind_latest(Duration::ZERO)))
+}
+
 fn after(n: u64) -> Start {
     Start::new(StartPosition::After(n.into()), None)
 }
@@ -105,6 +111,20 @@ async fn a_reader_asks_for_its_last_record_again_and_notices_when_it_is_gone() {
     let (news, gap) = next(&mut feed).await;
     assert!(matches!(news, News::End(TrackId::FRONT)), "{news:?}");
     assert_eq!(gap, Some(Gap { from: after(4), to: None }));
+}
+
+/// Its own last record came alone, then the rest of the shard was trimmed at one go, then the shard ended. The end was
+/// believed, and what was trimmed before it was lost without a word.
+#[tokio::test(start_paused = true)]
+async fn an_end_behind_a_last_record_that_came_alone_is_asked_for_once_more() {
+    let closed = |source: Scripted| source.then("0", at_tip(4)).then("0", ends([]));
+    let gone = closed(Scripted::new(["0"])).then("0", ends([]));
+    let (news, gap) = next(&mut feed_at(gone, after(4), 256 << 20)).await;
+    assert!(matches!(news, News::End(TrackId::FRONT)), "{news:?}");
+    assert_eq!(gap, Some(Gap { from: after(4), to: None }));
+    let all_there = closed(closed(Scripted::new(["0"])));
+    let (news, gap) = next(&mut feed_at(all_there, after(4), 256 << 20)).await;
+    assert!(matches!(news, News::End(TrackId::FRONT)) && gap.is_none(), "{news:?}, {gap:?}");
 }
 
 /// A place was refused that is still there, and the way to it from the horizon is long. Each answer with nothing new doubled
