@@ -35,7 +35,7 @@ where
 }
 
 /// The meaning of an error code, or of the HTTP status where the code is unknown.
-fn kind_of(code: &str, status: u16) -> ErrorKind {
+pub(crate) fn kind_of(code: &str, status: u16) -> ErrorKind {
     match code {
         "ProvisionedThroughputExceededException"
         | "KMSThrottlingException"
@@ -52,8 +52,6 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         "ResourceNotFoundException" => ErrorKind::NotFound,
         "AccessDeniedException"
         | "AccessDenied"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
         | "IncompleteSignature"
         | "InvalidClientTokenId"
         | "InvalidSignatureException"
@@ -72,9 +70,11 @@ fn kind_of(code: &str, status: u16) -> ErrorKind {
         | "SerializationException"
         | "UnknownOperationException"
         | "ValidationException" => ErrorKind::Invalid,
-        // An iterator, a page token or a signature that is too old is made anew by the next attempt.
+        // An iterator, a page token, a session token or a signature that is too old is made anew by the next attempt.
         "ExpiredIteratorException"
         | "ExpiredNextTokenException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
         | "InternalFailure"
         | "InternalFailureException"
         | "InternalServerError"
@@ -105,7 +105,7 @@ fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -65,7 +65,7 @@ async fn the_source_keeps_its_contract() {
     conformance::source(async || {
         let stream = MemoryStream::new("orders", 2);
         let http = http_client(&stream);
-        let source = Arc::new(KinesisSource::connect(&config(&http), "orders").await.unwrap());
+        let source = Arc::new(KinesisSource::builder(&config(&http), "orders").unlimited().connect().await.unwrap());
         OverTheWire { stream, http, source }
     })
     .await;

@@ -3,10 +3,43 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types as sdk;
 use bytes::Bytes;
 use kinesis_core::{Error, HashRange, Record, Result, SequenceNumber, Shard, ShardId};
+
+use crate::answer::Answer;
+
+/// What `GetRecords` answered.
+pub(crate) fn answer(output: GetRecordsOutput) -> Result<Answer> {
+    Ok(Answer {
+        records: output.records.into_iter().map(record).collect::<Result<_>>()?,
+        next: output.next_shard_iterator,
+        behind_latest: output.millis_behind_latest.map(millis),
+        children: children(output.child_shards)?,
+    })
+}
+
+/// What one event of a subscription holds.
+pub(crate) fn event(event: sdk::SubscribeToShardEvent) -> Result<Answer> {
+    let next = Some(event.continuation_sequence_number).filter(|number| !number.is_empty());
+    Ok(Answer {
+        records: event.records.into_iter().map(record).collect::<Result<_>>()?,
+        // The SDK makes an empty text of a number that is left out.
+        next,
+        behind_latest: Some(millis(event.millis_behind_latest)),
+        children: children(event.child_shards)?,
+    })
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(millis.max(0) as u64)
+}
+
+fn children(children: Option<Vec<sdk::ChildShard>>) -> Result<Vec<Shard>> {
+    children.unwrap_or_default().iter().map(child).collect()
+}
 
 /// A record as it was read. Its payload is taken over, not copied.
 pub(crate) fn record(record: sdk::Record) -> Result<Record> {
@@ -32,7 +65,7 @@ pub(crate) fn shard(shard: &sdk::Shard) -> Result<Shard> {
 }
 
 /// A shard that carries on after the end of another.
-pub(crate) fn child(shard: &sdk::ChildShard) -> Result<Shard> {
+fn child(shard: &sdk::ChildShard) -> Result<Shard> {
     let parents = shard.parent_shards().iter().map(|parent| ShardId::from(parent.as_str()));
     let mut converted = Shard::new(shard.shard_id()).with_parents(parents);
     converted.hash_range = shard.hash_key_range().map(hash_range).transpose()?;

@@ -17,15 +17,33 @@
 //! # }
 //! ```
 
+mod answer;
+mod builder;
+#[cfg(test)]
+mod canned;
 mod classify;
 mod client;
 #[cfg(test)]
 mod conformance;
 mod convert;
+mod cursor;
+mod fanout;
+mod fast;
+mod found;
+pub mod guide;
+pub mod kpl;
+mod place;
+mod polling;
 mod reader;
 mod served_at;
+mod sink;
 mod source;
+mod target;
 #[cfg(test)]
 mod tests;
+mod wire_format;
 
-pub use source::KinesisSource;
+pub use builder::KinesisSourceBuilder;
+pub use sink::{KinesisSink, KinesisSinkBuilder};
+pub use source::{KinesisSource, STREAM_NAME_VARIABLE};
+pub use wire_format::WireFormat;

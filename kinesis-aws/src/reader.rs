@@ -1,62 +1,52 @@
-//! A cursor in one shard: an iterator while it lasts, and the position to make the next one from.
+//! A cursor in one shard that is polled: an iterator while it lasts, and the place to make the next one from.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::mem;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
+use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder;
-use aws_sdk_kinesis::types::ShardIteratorType;
-use kinesis_core::{
-    Batch, Error, Record, Result, SequenceNumber, ShardEnd, ShardId, ShardReader, StartPosition, StreamName, wall_clock,
-};
+use kinesis_core::limit::Limiter;
+use kinesis_core::{Batch, Error, Record, Result, ShardId, ShardReader, StartPosition, wall_clock};
 
+use crate::answer::Answer;
 use crate::classify::classify;
-use crate::convert;
+use crate::cursor::Cursor;
+use crate::place::Place;
+use crate::polling::Polling;
 use crate::served_at::{ServedAt, date_of};
 
 /// The most records that one call can ask for (API reference of `GetRecords`).
 const MAX_RECORDS: usize = 10_000;
+/// How soon a shard at its tip is asked again, beside readers that are pushed to and so have no interval of their own.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Reads one shard with `GetRecords`.
+#[derive(Debug)]
 pub(crate) struct KinesisReader {
-    client: Client,
-    stream: StreamName,
+    polling: Arc<Polling>,
     shard: ShardId,
-    /// From where an iterator is made; moves with the records *read*, not with those that somebody has settled.
-    position: StartPosition,
+    cursor: Cursor,
     iterator: Option<String>,
-    /// No record was read yet, so that re-opening has to go by `position`.
-    untouched: bool,
-    /// Records of an answer that held more than it was asked for.
-    surplus: VecDeque<Record>,
-    behind_latest: Option<Duration>,
-    /// When the last answer was given, by the clock of the service.
-    served_at: Option<SystemTime>,
-    end: Option<ShardEnd>,
+    limiter: Option<Limiter>,
+    /// Whether the fast read has refused an answer of this shard.
+    plain: bool,
 }
 
 impl KinesisReader {
     /// Opens a cursor. Only the tip costs a call: any other position is fixed by itself.
-    pub(crate) async fn open(client: Client, stream: StreamName, shard: ShardId, from: StartPosition) -> Result<Self> {
-        let mut reader = Self {
-            client,
-            stream,
-            shard,
-            position: from,
-            iterator: None,
-            untouched: true,
-            surplus: VecDeque::new(),
-            behind_latest: None,
-            served_at: None,
-            end: None,
-        };
+    pub(crate) async fn open(
+        polling: Arc<Polling>,
+        shard: ShardId,
+        from: StartPosition,
+        cursor: Cursor,
+        limiter: Option<Limiter>,
+    ) -> Result<Self> {
+        let mut reader = Self { polling, shard, cursor, iterator: None, limiter, plain: false };
         if from == StartPosition::Latest {
             reader.pin_latest().await?;
         }
@@ -67,31 +57,19 @@ impl KinesisReader {
     async fn pin_latest(&mut self) -> Result<()> {
         let before = wall_clock::now();
         let served_at = ServedAt::default();
-        let request = self.iterator_request(ShardIteratorType::Latest).customize().interceptor(served_at.clone());
+        let request = self.iterator_request(Place::Tip).customize().interceptor(served_at.clone());
         let made = request.send().await.map_err(|error| self.error("GetShardIterator", error))?;
-        self.position = StartPosition::Timestamp(served_at.get().unwrap_or(before));
+        self.cursor.pin(served_at.get().unwrap_or(before));
         self.iterator = made.shard_iterator;
         Ok(())
     }
 
-    /// Makes an iterator at the position; none when that is a time to come, which the service refuses.
+    /// Makes an iterator at the cursor; none when that is a time to come, which the service refuses.
     async fn make_iterator(&mut self) -> Result<Option<String>> {
-        let request = match self.position {
-            StartPosition::At(number) if number.sub() == 0 => {
-                self.numbered_request(ShardIteratorType::AtSequenceNumber, number)
-            }
-            // A plain record has the sub-number 0, so from any other on the next record is the one after.
-            StartPosition::At(number) | StartPosition::After(number) => {
-                self.numbered_request(ShardIteratorType::AfterSequenceNumber, number)
-            }
-            StartPosition::Timestamp(time) => {
-                self.iterator_request(ShardIteratorType::AtTimestamp).timestamp(time.into())
-            }
-            _ => self.iterator_request(ShardIteratorType::TrimHorizon),
-        };
-        let made = match request.send().await {
+        let place = self.cursor.place();
+        let made = match self.iterator_request(place).send().await {
             Ok(made) => made,
-            Err(error) if self.is_too_early(&error) => return Ok(None),
+            Err(error) if is_too_early(place, &error) => return Ok(None),
             Err(error) => return Err(self.error("GetShardIterator", error)),
         };
         self.iterator = made.shard_iterator;
@@ -99,25 +77,22 @@ impl KinesisReader {
         self.iterator.clone().map(Some).ok_or_else(missing)
     }
 
-    /// Whether an iterator was refused because it is to start at a time to come, by the clock of the service.
-    fn is_too_early(&self, error: &SdkError<GetShardIteratorError>) -> bool {
-        let refused = error.as_service_error().is_some_and(GetShardIteratorError::is_invalid_argument_exception);
-        let date = || error.raw_response().and_then(date_of).unwrap_or_else(wall_clock::now);
-        matches!(self.position, StartPosition::Timestamp(time) if refused && time > date())
-    }
-
-    fn iterator_request(&self, from: ShardIteratorType) -> GetShardIteratorFluentBuilder {
-        let request = self.client.get_shard_iterator();
-        request.stream_name(self.stream.as_str()).shard_id(self.shard.as_str()).shard_iterator_type(from)
-    }
-
-    fn numbered_request(&self, from: ShardIteratorType, number: SequenceNumber) -> GetShardIteratorFluentBuilder {
-        self.iterator_request(from).starting_sequence_number(number.without_sub().to_string())
+    fn iterator_request(&self, place: Place) -> GetShardIteratorFluentBuilder {
+        let Polling { client, target, .. } = &*self.polling;
+        let (kind, number, time) = place.in_words();
+        client
+            .get_shard_iterator()
+            .set_stream_name(target.call_name())
+            .set_stream_arn(target.call_arn())
+            .shard_id(self.shard.as_str())
+            .shard_iterator_type(kind)
+            .set_starting_sequence_number(number)
+            .set_timestamp(time)
     }
 
     /// Asks the service once, or twice when the iterator turns out to be stale; says when it answered. None when it is too
     /// early to ask.
-    async fn fetch(&mut self, max: NonZeroUsize) -> Result<Option<(GetRecordsOutput, Option<SystemTime>)>> {
+    async fn fetch(&mut self, max: NonZeroUsize) -> Result<Option<(Answer, Option<SystemTime>)>> {
         let limit = max.get().min(MAX_RECORDS) as i32;
         let mut remade = false;
         loop {
@@ -128,10 +103,11 @@ impl KinesisReader {
                     None => return Ok(None),
                 },
             };
-            let served_at = ServedAt::default();
-            let request = self.client.get_records().shard_iterator(iterator).limit(limit);
-            match request.customize().interceptor(served_at.clone()).send().await {
-                Ok(output) => return Ok(Some((output, served_at.get()))),
+            if let Some(limiter) = &self.limiter {
+                limiter.acquire().await;
+            }
+            match self.polling.ask(&self.shard, &iterator, limit, &mut self.plain).await {
+                Ok(answered) => return answered.map(Some).map_err(|error| error.on_shard(&self.shard)),
                 Err(error) => {
                     let stale = error.as_service_error().is_some_and(is_stale);
                     if stale {
@@ -145,47 +121,18 @@ impl KinesisReader {
         }
     }
 
-    /// Moves the cursor behind an answer. Nothing is moved when any part of it is broken.
-    fn accept(&mut self, output: GetRecordsOutput, served_at: Option<SystemTime>) -> Result<()> {
-        let on_shard = |error: Error| error.on_shard(&self.shard);
-        let records: Vec<Record> =
-            output.records.into_iter().map(convert::record).collect::<Result<_>>().map_err(on_shard)?;
-        let children = output.child_shards.unwrap_or_default();
-        let children = children.iter().map(convert::child).collect::<Result<Vec<_>>>().map_err(on_shard)?;
-        if let Some(last) = records.last() {
-            self.position = StartPosition::After(last.sequence_number);
-            self.untouched = false;
-        }
-        self.behind_latest = output.millis_behind_latest.map(|millis| Duration::from_millis(millis.max(0) as u64));
-        self.served_at = served_at;
-        self.end = output.next_shard_iterator.is_none().then(|| ShardEnd::new(children));
-        self.iterator = output.next_shard_iterator;
-        self.surplus = records.into();
-        Ok(())
-    }
-
-    /// Hands out what was read, up to `max`.
-    fn hand_out(&mut self, max: NonZeroUsize) -> Batch {
-        let records = match self.surplus.len() > max.get() {
-            true => self.surplus.drain(..max.get()).collect(),
-            false => mem::take(&mut self.surplus).into(),
-        };
-        let mut batch = Batch::new(records);
-        if self.surplus.is_empty() {
-            batch.behind_latest = self.behind_latest;
-            batch.end = self.end.clone();
-        }
-        batch.resume = self.untouched.then_some(self.position);
-        batch.served_at = self.served_at;
-        batch
-    }
-
     fn error<E>(&self, operation: &str, error: SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        classify(operation, &self.stream, error).on_shard(&self.shard)
+        classify(operation, self.polling.target.name(), error).on_shard(&self.shard)
     }
+}
+
+/// Whether an iterator was refused because it is to start at a time to come, by the clock of the service.
+fn is_too_early(place: Place, error: &SdkError<GetShardIteratorError>) -> bool {
+    let refused = error.as_service_error().is_some_and(GetShardIteratorError::is_invalid_argument_exception);
+    refused && place.is_later_than(error.raw_response().and_then(date_of).unwrap_or_else(wall_clock::now))
 }
 
 /// Whether a new iterator at the same position helps. The service calls an iterator that it cannot read an argument.
@@ -197,22 +144,19 @@ fn is_stale(error: &GetRecordsError) -> bool {
 impl ShardReader for KinesisReader {
     async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
         // All state changes after the last await, save for a new iterator at the same position: dropping this is safe.
-        if self.surplus.is_empty()
-            && self.end.is_none()
-            && let Some((output, served_at)) = self.fetch(max).await?
+        if self.cursor.is_empty()
+            && let Some((answer, served_at)) = self.fetch(max).await?
         {
-            self.accept(output, served_at)?;
+            if let Some(limiter) = &self.limiter {
+                limiter.charge(answer.records.iter().map(Record::size).sum());
+            }
+            self.iterator = answer.next.clone();
+            self.cursor.accept(answer, served_at);
         }
-        Ok(self.hand_out(max))
-    }
-}
-
-impl fmt::Debug for KinesisReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KinesisReader")
-            .field("shard", &self.shard)
-            .field("position", &self.position)
-            .field("end", &self.end)
-            .finish_non_exhaustive()
+        let mut batch = self.cursor.hand_out(max);
+        if self.polling.beside_push && batch.records.is_empty() {
+            batch.again = Some(AGAIN);
+        }
+        Ok(batch)
     }
 }

@@ -1,22 +1,34 @@
-//! The stream as a source: found once at the start, listed page by page, read shard by shard.
+//! The stream as a source: listed page by page, and read shard by shard, polled or pushed.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::operation::describe_stream_summary::DescribeStreamSummaryOutput;
+use kinesis_core::limit::{LimiterStatus, ShardLimiters};
 use kinesis_core::{
-    Error, ErrorKind, Result, Shard, ShardId, ShardReader, SourceCaps, StartPosition, StreamId, StreamName,
+    Error, ErrorKind, HashRange, Result, Shard, ShardId, ShardReader, SourceCaps, StartPosition, StreamId, StreamName,
     StreamSource,
 };
 
+use crate::builder::KinesisSourceBuilder;
 use crate::classify::classify;
+use crate::cursor::Cursor;
+use crate::fanout::{FanOut, FanOutReader, Shards};
+use crate::found::{self, Found};
+use crate::kpl::{Aggregates, Unpacked};
+use crate::polling::Polling;
 use crate::reader::KinesisReader;
-use crate::{client, convert};
+use crate::target::Target;
+use crate::{WireFormat, convert};
 
-/// A Kinesis stream that is polled with `GetRecords`.
+/// The variable that names the stream, for [`KinesisSource::from_env`].
+pub const STREAM_NAME_VARIABLE: &str = "KINESIS_STREAM_NAME";
+
+/// A Kinesis stream, polled with `GetRecords` or pushed by enhanced fan-out.
 ///
 /// A position that was trimmed starts at the trim horizon, as the service has it; the first record's number tells.
 /// [`Latest`](StartPosition::Latest) is pinned when a shard is opened. Should the iterator expire before the first
@@ -24,97 +36,206 @@ use crate::{client, convert};
 /// second before may come too, none is missed.
 #[derive(Clone)]
 pub struct KinesisSource {
+    shared: Arc<Shared>,
+}
+
+/// What a source is made of.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) id: StreamId,
+    pub(crate) target: Target,
+    pub(crate) limiters: Option<ShardLimiters>,
+    pub(crate) wire_format: WireFormat,
+    pub(crate) fast_read: bool,
+    pub(crate) aggregates: Aggregates,
+    pub(crate) push: Option<Push>,
+}
+
+struct Shared {
     client: Client,
-    stream: StreamId,
+    id: StreamId,
+    target: Target,
+    limiters: Option<ShardLimiters>,
+    polling: Arc<Polling>,
+    aggregates: Aggregates,
+    unpacked: Unpacked,
+    push: Option<Push>,
+    /// The hash keys of the shards that were listed.
+    ranges: Mutex<BTreeMap<ShardId, HashRange>>,
+}
+
+/// Enhanced fan-out, and which shards it reads.
+pub(crate) struct Push {
+    fan_out: Arc<FanOut>,
+    shards: Shards,
+}
+
+impl Push {
+    pub(crate) fn new(client: &Client, stream: &StreamName, consumer: String, fast: bool, wire: WireFormat) -> Self {
+        let fan_out = FanOut::new(client.clone(), stream.clone(), consumer, fast, wire);
+        Self { fan_out: Arc::new(fan_out), shards: Shards::default() }
+    }
 }
 
 impl KinesisSource {
-    /// Finds the stream, with a client of its own that retries nothing and gives every call a deadline.
+    /// Starts a source over a stream, named by its name or its ARN. Only the ARN reaches into another account.
     ///
-    /// Timeouts set in `config` are kept; its retry settings are not used, because a retry inside the SDK would hide
-    /// throttling from whoever paces the reads.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](ErrorKind::NotFound) when there is no such stream, [`Denied`](ErrorKind::Denied) when the credentials
-    /// are missing or do not allow it, [`Invalid`](ErrorKind::Invalid) when no region is configured, and what the call
-    /// itself meets.
-    pub async fn connect(config: &SdkConfig, stream: impl Into<StreamName>) -> Result<Self> {
-        Self::with_client(client::for_polling(config), stream).await
+    /// The source has a client of its own that retries nothing and gives every call a deadline. Timeouts set in `config`
+    /// are kept; its retry settings are not used, because a retry inside the SDK would hide throttling from whoever paces
+    /// the reads.
+    pub fn builder(config: &SdkConfig, stream: impl Into<String>) -> KinesisSourceBuilder {
+        KinesisSourceBuilder::new(Some(config.clone()), None, stream.into())
     }
 
-    /// Finds the stream with a client as it is. Turn its retries off and set an attempt timeout: the SDK has none.
+    /// Starts a source with a client as it is. Turn its retries off and set an attempt timeout: the SDK has none.
+    pub fn builder_with(client: Client, stream: impl Into<String>) -> KinesisSourceBuilder {
+        KinesisSourceBuilder::new(None, Some(client), stream.into())
+    }
+
+    /// Finds the stream with everything else at its default: `KinesisSource::builder(config, stream).connect()`.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
-    pub async fn with_client(client: Client, stream: impl Into<StreamName>) -> Result<Self> {
-        let name = stream.into();
-        client::check_region(&client)?;
-        let described = client.describe_stream_summary().stream_name(name.as_str()).send().await;
-        let described =
-            described.map_err(|error| explain(classify("DescribeStreamSummary", &name, error), &client, &name))?;
-        Ok(Self { stream: stream_id(name, &described), client })
+    /// As [`KinesisSourceBuilder::connect`].
+    pub async fn connect(config: &SdkConfig, stream: impl Into<String>) -> Result<Self> {
+        Self::builder(config, stream).connect().await
+    }
+
+    /// Finds the stream that `KINESIS_STREAM_NAME` names, by name or ARN; region, credentials and endpoint
+    /// (`AWS_ENDPOINT_URL_KINESIS`) come from where the SDK looks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) when the variable is not set, and as [`KinesisSourceBuilder::connect`].
+    pub async fn from_env() -> Result<Self> {
+        let stream = std::env::var(STREAM_NAME_VARIABLE).map_err(|error| {
+            Error::invalid(format!("{STREAM_NAME_VARIABLE} names no stream: set it to a name or an ARN")).because(error)
+        })?;
+        Self::connect(&aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await, stream).await
+    }
+
+    pub(crate) fn of(parts: Parts) -> Self {
+        let Parts { client, id, target, limiters, wire_format, fast_read, aggregates, push } = parts;
+        let polling = Polling {
+            client: client.clone(),
+            target: target.clone(),
+            fast: fast_read,
+            wire_format,
+            beside_push: push.is_some(),
+        };
+        let shared = Shared {
+            client,
+            id,
+            target,
+            limiters,
+            polling: Arc::new(polling),
+            aggregates,
+            unpacked: Unpacked::default(),
+            push,
+            ranges: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What unpacking aggregates has met so far.
+    #[must_use]
+    pub fn unpacked(&self) -> Unpacked {
+        self.shared.unpacked.clone()
+    }
+
+    /// Asks for all shards of the stream that was found, not of another one of its name.
+    async fn list(&self) -> Result<Vec<Shard>> {
+        let Shared { client, id, target, .. } = &*self.shared;
+        let created_at = id.created_at.map(Into::into);
+        let request = client.list_shards().set_stream_name(target.call_name()).set_stream_arn(target.call_arn());
+        let mut request = request.set_stream_creation_timestamp(created_at);
+        let mut shards = Vec::new();
+        loop {
+            let page = request.send().await.map_err(|error| classify("ListShards", target.name(), error))?;
+            for shard in page.shards() {
+                shards.push(convert::shard(shard)?);
+            }
+            match page.next_token {
+                // The service refuses a token that comes with anything else.
+                Some(token) => request = client.list_shards().next_token(token),
+                None => return Ok(shards),
+            }
+        }
+    }
+
+    /// Whether a stream that is not found has made room for another one of its name.
+    async fn explain(&self, error: Error) -> Error {
+        let Shared { client, id, target, .. } = &*self.shared;
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        match found::look(client, target).await {
+            Ok(Found { id: now, .. }) if now.created_at != id.created_at => Error::permanent(format!(
+                "the stream {target} was deleted and another one of its name created: what was read and where reading \
+                 stopped belong to the old one. Start again to read the new one from its beginning"
+            ))
+            .because(error),
+            _ => error,
+        }
+    }
+
+    fn cursor(&self, shard: &ShardId, from: StartPosition) -> Cursor {
+        let range = self.shared.ranges.lock().unwrap_or_else(PoisonError::into_inner).get(shard).copied();
+        Cursor::new(from, self.shared.aggregates.unpacker(shard, range, from, &self.shared.unpacked))
     }
 }
 
 #[async_trait]
 impl StreamSource for KinesisSource {
     fn stream(&self) -> &StreamId {
-        &self.stream
+        &self.shared.id
     }
 
     fn caps(&self) -> SourceCaps {
         // No stream keeps its records for less than a day (quotas page of the developer guide).
-        SourceCaps::log().with_retains(Duration::from_secs(24 * 60 * 60))
+        SourceCaps::log().with_retains(Duration::from_secs(24 * 60 * 60)).with_parks(self.shared.push.is_some())
+    }
+
+    fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
+        self.shared.limiters.as_ref().map(|limiters| limiters.reading(shard).status())
     }
 
     async fn list_shards(&self) -> Result<Vec<Shard>> {
-        let name = &self.stream.name;
-        let mut shards = Vec::new();
-        let mut request = self.client.list_shards().stream_name(name.as_str());
-        loop {
-            let page = request.send().await.map_err(|error| classify("ListShards", name, error))?;
-            for shard in page.shards() {
-                shards.push(convert::shard(shard)?);
-            }
-            match page.next_token {
-                // The service refuses a token that comes with anything else.
-                Some(token) => request = self.client.list_shards().next_token(token),
-                None => return Ok(shards),
-            }
+        if let Some(limiters) = &self.shared.limiters {
+            limiters.listing().acquire().await;
         }
+        let shards = match self.list().await {
+            Ok(shards) => shards,
+            Err(error) => return Err(self.explain(error).await),
+        };
+        if let Some(limiters) = &self.shared.limiters {
+            limiters.keep_listed(&shards);
+        }
+        let ranges = shards.iter().filter_map(|shard| Some((shard.id.clone(), shard.hash_range?))).collect();
+        *self.shared.ranges.lock().unwrap_or_else(PoisonError::into_inner) = ranges;
+        Ok(shards)
     }
 
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
-        let reader = KinesisReader::open(self.client.clone(), self.stream.name.clone(), shard.clone(), from).await?;
-        Ok(Box::new(reader))
+        let cursor = self.cursor(shard, from);
+        // The first reader of a shard is pushed to; others are there to catch up, and poll.
+        if let Some(push) = &self.shared.push
+            && let Some(taken) = push.shards.take(shard)
+        {
+            let reader = FanOutReader::open(Arc::clone(&push.fan_out), shard.clone(), from, cursor, taken);
+            return Ok(Box::new(reader.await?));
+        }
+        let limiter = self.shared.limiters.as_ref().map(|limiters| limiters.reading(shard));
+        if let Some(limiters) = &self.shared.limiters {
+            limiters.opening(shard).acquire().await;
+        }
+        let reader = KinesisReader::open(Arc::clone(&self.shared.polling), shard.clone(), from, cursor, limiter);
+        Ok(Box::new(reader.await?))
     }
 }
 
 impl fmt::Debug for KinesisSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KinesisSource").field("stream", &self.stream).finish_non_exhaustive()
+        f.debug_struct("KinesisSource").field("stream", &self.shared.id).finish_non_exhaustive()
     }
-}
-
-/// Says at the start what to do about the two usual mistakes.
-fn explain(error: Error, client: &Client, name: &StreamName) -> Error {
-    let region = client.config().region().map_or("no region", AsRef::as_ref);
-    let message = match error.kind() {
-        ErrorKind::NotFound => format!("there is no stream {name} in {region}: check its name and the region"),
-        ErrorKind::Denied => format!("the stream {name} in {region} cannot be opened: {}", error.message()),
-        _ => return error,
-    };
-    Error::new(error.kind(), message).because(error)
-}
-
-/// Adds the account, which is the fifth part of the ARN, and the time of creation.
-fn stream_id(name: StreamName, described: &DescribeStreamSummaryOutput) -> StreamId {
-    let mut id = StreamId::new(name);
-    if let Some(summary) = described.stream_description_summary() {
-        id.account = summary.stream_arn().split(':').nth(4).filter(|part| !part.is_empty()).map(str::to_owned);
-        id.created_at = convert::to_millis(summary.stream_creation_timestamp());
-    }
-    id
 }

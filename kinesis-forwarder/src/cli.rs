@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use clap::{Args, Parser, Subcommand};
+use kinesis_core::StartPosition;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +18,10 @@ Examples:
   A subscriber in one terminal, an event file in another:
     kinesis-forwarder listen --port 3000
     kinesis-forwarder run --input event.json --to http://127.0.0.1:3000/events
+
+  A stream of Kinesis, with the region and the credentials that the AWS command line uses:
+    kinesis-forwarder tail --stream orders
+    kinesis-forwarder run --stream orders --to http://127.0.0.1:3000/events
 
 Set RUST_LOG=info (or debug, trace) to see more of what happens.";
 
@@ -32,8 +39,12 @@ pub struct Cli {
 pub enum Command {
     /// Be a subscriber: print what is posted, one line an event.
     Listen(Listen),
-    /// Read events from a file or a pipe and post them to subscribers.
+    /// Read a stream, a file or a pipe and post its records to subscribers.
     Run(Run),
+    /// Put records on a stream: made up ones, or those of a file or a pipe.
+    Publish(Publish),
+    /// Print the records of a stream as they come, one line each.
+    Tail(Tail),
     /// Show the whole way in about ten seconds, without AWS and without files.
     Demo(Demo),
 }
@@ -61,13 +72,30 @@ pub struct Listen {
     pub on: Vec<String>,
 }
 
+/// Where the stream is. Region and credentials come from where the AWS command line looks for them.
+#[derive(Debug, Clone, Args)]
+pub struct Stream {
+    /// The stream, by its name or its ARN. Default: what KINESIS_STREAM_NAME says.
+    #[arg(long, value_name = "NAME|ARN")]
+    pub stream: Option<String>,
+    /// The server to ask instead of AWS, as http://127.0.0.1:4567. On this machine it needs neither region nor credentials.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+}
+
 const RUN_HELP: &str = "\
-The input is a Lambda event document ({\"Records\": [..]}), or one JSON object a line: events as they are posted, the
+A stream is followed until Ctrl-C. Where it stopped is not kept: the next run begins at --start again. With --consumer the
+service pushes records by enhanced fan-out, to a consumer of that name, which is registered if there is none.
+
+An input is a Lambda event document ({\"Records\": [..]}), or one JSON object a line: events as they are posted, the
 short form {\"partitionKey\", \"data\"}, or the lines of a dead-letter file. It is read as it comes.
 
 Exit code: 0 when every record was delivered, 1 when some were not, 2 when the command line or the input is wrong.
 
 Examples:
+  kinesis-forwarder run --stream orders --start horizon --to http://127.0.0.1:3000/events
+  kinesis-forwarder run --stream arn:aws:kinesis:eu-west-1:123456789012:stream/orders --consumer billing \
+    --start 2026-01-31T12:00:00Z --to placed=http://127.0.0.1:3000/events
   kinesis-forwarder run --input event.json --to http://127.0.0.1:3000/events
   tail -f events.ndjson | kinesis-forwarder run --input - \\
     --to member-registered=http://127.0.0.1:3000/events --to http://127.0.0.1:3001/audit --dead-letters dead.ndjson
@@ -78,8 +106,17 @@ Examples:
 #[command(after_help = RUN_HELP)]
 pub struct Run {
     /// The file to read, or - for standard input.
-    #[arg(long, value_name = "FILE|-")]
-    pub input: PathBuf,
+    #[arg(long, value_name = "FILE|-", conflicts_with = "stream")]
+    pub input: Option<PathBuf>,
+    /// The stream to read.
+    #[command(flatten)]
+    pub stream: Stream,
+    /// The registered consumer that the stream's records are pushed to. Default: the stream is polled.
+    #[arg(long, value_name = "NAME", conflicts_with = "input")]
+    pub consumer: Option<String>,
+    /// Where to begin on a stream: horizon, latest, or a time as 2026-01-31T12:00:00Z. Default: latest.
+    #[arg(long, value_name = "WHERE", conflicts_with = "input", value_parser = start)]
+    pub start: Option<StartPosition>,
     /// A subscriber, and the channel it takes (default: every channel); may be given several times.
     #[arg(long, required = true, value_name = "[CHANNEL=]URL", value_parser = target)]
     pub to: Vec<Target>,
@@ -89,12 +126,61 @@ pub struct Run {
     /// Take the channel from this field of a JSON payload instead of the partition key.
     #[arg(long, value_name = "NAME")]
     pub from_json_field: Option<String>,
-    /// How long to go on trying: a record, and a subscriber that takes nothing at all.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub max_age: Duration,
+    /// How long to go on trying: a record, and with --input a subscriber that takes nothing at all. Default: 10s of an
+    /// input; of a stream a record is tried for a day.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub max_age: Option<Duration>,
     /// How many records a subscriber gets at once; the order within a partition key is kept.
     #[arg(long, value_name = "N", default_value = "8")]
     pub parallel: NonZeroUsize,
+}
+
+const PUBLISH_HELP: &str = "\
+The input is what `run --input` reads: a Lambda event document, or one JSON object a line with at least
+{\"partitionKey\", \"data\"}. Records of one partition key are put in order.
+
+Exit code: 0 when every record was put, 1 when some were not, 2 when the command line or the input is wrong.
+
+Examples:
+  kinesis-forwarder publish --stream orders --count 1000
+  echo '{\"partitionKey\":\"customer-7\",\"data\":\"hello\"}' | kinesis-forwarder publish --stream orders --input -";
+
+/// Arguments of `publish`.
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISH_HELP)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Publish {
+    /// The stream to put records on.
+    #[command(flatten)]
+    pub stream: Stream,
+    /// How many records to make up, of a hundred partition keys.
+    #[arg(long, value_name = "N", group = "what")]
+    pub count: Option<u64>,
+    /// The file to read, or - for standard input.
+    #[arg(long, value_name = "FILE|-", group = "what")]
+    pub input: Option<PathBuf>,
+}
+
+const TAIL_HELP: &str = "\
+A line is: partition key, sequence number, time of arrival, payload. It ends with Ctrl-C, or with the stream.
+
+Examples:
+  kinesis-forwarder tail --stream orders
+  kinesis-forwarder tail --stream orders --shard shardId-000000000003 --start horizon";
+
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+#[command(after_help = TAIL_HELP)]
+pub struct Tail {
+    /// The stream to read.
+    #[command(flatten)]
+    pub stream: Stream,
+    /// Only this shard, and not its children.
+    #[arg(long, value_name = "ID")]
+    pub shard: Option<String>,
+    /// Where to begin: horizon, latest, or a time as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "WHERE", default_value = "latest", value_parser = start)]
+    pub start: StartPosition,
 }
 
 /// Arguments of `demo`.
@@ -123,6 +209,20 @@ fn target(text: &str) -> Result<Target, String> {
         return Err("the channel before the = is empty; leave the = out for every channel".to_owned());
     }
     Ok(Target { channel: channel.strip_suffix('=').map(str::to_owned), url: url.to_owned() })
+}
+
+/// Reads a place to begin at.
+fn start(text: &str) -> Result<StartPosition, String> {
+    match text {
+        "horizon" => Ok(StartPosition::TrimHorizon),
+        "latest" => Ok(StartPosition::Latest),
+        time => {
+            let time = DateTime::from_str(time, Format::DateTimeWithOffset).ok();
+            let time = time.and_then(|time| SystemTime::try_from(time).ok());
+            let way_out = "write horizon, latest, or a time like 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00";
+            time.map(StartPosition::Timestamp).ok_or_else(|| way_out.to_owned())
+        }
+    }
 }
 
 /// Reads a number with a unit, as `500ms`, `10s`, `1.5m` or `2h`.
@@ -160,6 +260,19 @@ mod tests {
         assert_eq!(read("a=b=http://h"), one("a=b", "http://h"));
         assert_eq!(read("joined=nonsense"), one("joined", "nonsense"));
         assert!(target("=http://h").is_err());
+    }
+
+    #[test]
+    fn a_place_to_begin_at_is_a_word_or_a_time() {
+        assert_eq!(start("horizon"), Ok(StartPosition::TrimHorizon));
+        assert_eq!(start("latest"), Ok(StartPosition::Latest));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_485_507_652_516);
+        for text in ["2017-01-27T09:00:52.516Z", "2017-01-27T10:00:52.516+01:00"] {
+            assert_eq!(start(text), Ok(StartPosition::Timestamp(time)));
+        }
+        for bad in ["", "tip", "2017-01-27", "2017-01-27T09:00:52", "1485507652"] {
+            assert!(start(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

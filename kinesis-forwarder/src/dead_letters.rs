@@ -49,11 +49,12 @@ impl DeadLetters {
     /// # Errors
     ///
     /// [`Invalid`](kinesis_core::ErrorKind::Invalid) when the file cannot be written to or is the input.
-    pub fn open(path: &Path, input: &Path) -> Result<Self> {
+    pub fn open(path: &Path, input: Option<&Path>) -> Result<Self> {
         let name = path.display();
         let refuse = |error| Error::invalid(format!("cannot write dead letters to {name}")).because(error);
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(refuse)?;
-        if path.canonicalize().is_ok_and(|path| input.canonicalize().is_ok_and(|input| path == input)) {
+        let input = input.and_then(|input| input.canonicalize().ok());
+        if input.is_some_and(|input| path.canonicalize().is_ok_and(|path| path == input)) {
             return Err(Error::invalid(format!(
                 "cannot write dead letters to {name}: it is the input; take another file"
             )));
@@ -144,12 +145,12 @@ mod tests {
         ];
         let records = read_all(events.join("\n")).await;
         let path = std::env::temp_dir().join(format!("dead-letters-{}", std::process::id()));
-        let dead_letters = DeadLetters::open(&path, Path::new("-")).unwrap();
+        let dead_letters = DeadLetters::open(&path, None).unwrap();
         let rejections = vec![Rejection::new("refused \"it\"", 3); 2];
         let delivery = Delivery::new(StreamId::new("in"), "0", "audit", records.clone()).with_rejections(rejections);
         assert!(dead_letters.deliver(&delivery).await.unwrap().all_delivered());
         let text = std::fs::read_to_string(&path).unwrap();
-        let is_input = DeadLetters::open(&path, &path).unwrap_err();
+        let is_input = DeadLetters::open(&path, Some(&path)).unwrap_err();
         std::fs::remove_file(&path).unwrap();
         assert!(is_input.message().ends_with("it is the input; take another file"));
         let tail = r#""stream":"in","shard":"0","subscription":"audit","reason":"refused \"it\"","attempts":3}"#;
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_named() {
-        let error = DeadLetters::open(Path::new("no/such/dir/dead.ndjson"), Path::new("-")).unwrap_err();
+        let error = DeadLetters::open(Path::new("no/such/dir/dead.ndjson"), None).unwrap_err();
         assert!(
             error.chain().starts_with("cannot write dead letters to no/such/dir/dead.ndjson: No such"),
             "{error:?}"

@@ -9,7 +9,7 @@ use kinesis_core::{Error, Result};
 use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
 use kinesis_forwarder::run::UNUSABLE;
-use kinesis_forwarder::{demo, listen, run};
+use kinesis_forwarder::{demo, listen, publish, run, tail};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -27,9 +27,9 @@ fn main() -> ExitCode {
 /// Logs to standard error what RUST_LOG asks for; else warnings, but none for what the command itself tells.
 fn log(command: &Command) {
     let default = match command {
-        Command::Listen(_) => "warn",
+        Command::Listen(_) | Command::Tail(_) => "warn",
         // A line for each record that was not delivered is too much; the end names the reason.
-        Command::Run(_) => "warn,kinesis_core::deliver=error",
+        Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error",
         // A subscriber refuses on purpose.
         Command::Demo(_) => "error",
     };
@@ -45,6 +45,8 @@ fn start(cli: Cli) -> Result<ExitCode> {
         match cli.command {
             Command::Listen(args) => listen::listen(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Publish(args) => publish::publish(args).await,
+            Command::Tail(args) => tail::tail(args).await,
             Command::Demo(args) => demo::demo(args).await,
         }
     });

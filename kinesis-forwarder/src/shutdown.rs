@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 
+use kinesis_core::Error;
 use tokio::sync::oneshot;
 
 /// The exit code after the second signal, as shells count an interrupted program: 128 and the signal's number.
@@ -24,6 +25,11 @@ pub(crate) fn on_signal(notice: impl FnOnce() + Send + 'static) -> io::Result<im
         std::process::exit(INTERRUPTED);
     });
     Ok(async move { first.await.unwrap_or_default() })
+}
+
+/// What it means that signals cannot be heard.
+pub(crate) fn cannot_hear(error: io::Error) -> Error {
+    Error::permanent("cannot listen to signals").because(error)
 }
 
 #[cfg(unix)]

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use kinesis_core::{Delivery, Event, Observer, Outcomes, Result, Sink, SubscriptionName};
+use kinesis_core::{Delivery, Event, Handle, Observer, Outcomes, Result, Sink, SubscriptionName};
 use tokio::time::{Instant, interval};
 
 use super::note;
 use super::text::count;
+use super::tip::to_tip;
 
 /// How often a terminal's line changes.
 const FRAME: Duration = Duration::from_millis(200);
@@ -107,8 +108,8 @@ impl Drop for Flight<'_> {
 }
 
 /// Shows `progress` on standard error until it is dropped: as one line that changes on a terminal, or else now and then
-/// as a line of its own.
-pub async fn show(progress: Arc<Progress>) {
+/// as a line of its own. With a handle it says how far the tip is.
+pub async fn show(progress: Arc<Progress>, follows: Option<Handle>) {
     let terminal = std::io::stderr().is_terminal();
     let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is well formed");
     let bar = ProgressBar::new_spinner().with_style(style);
@@ -125,7 +126,13 @@ pub async fn show(progress: Arc<Progress>) {
             rate = ((delivered - before.1) as f64 / passed.as_secs_f64()) as u64;
             before = (now, delivered);
         }
-        let line = format!("{progress}, {}/s", count(rate));
+        let mut line = format!("{progress}, {}/s", count(rate));
+        if let Some(handle) = &follows
+            && let Ok(status) = handle.status().await
+            && let Some(tip) = to_tip(&status)
+        {
+            line.push_str(&format!(", {tip}"));
+        }
         if terminal {
             bar.set_message(line);
             bar.tick();

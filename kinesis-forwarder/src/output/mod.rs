@@ -3,12 +3,14 @@
 mod live;
 mod summary;
 mod text;
+mod tip;
 
 use std::io::{self, Write as _};
 
 pub use live::{Progress, Tracked, show};
 pub use summary::table;
 pub use text::{count, event_line};
+pub use tip::to_tip;
 
 /// Writes to standard output. When nobody reads it any more, the work goes on unseen.
 pub fn say(text: &str) {

@@ -38,7 +38,7 @@ async fn help_and_a_missing_argument_are_told_apart_by_the_exit_code() {
     assert!(help.stdout.contains("Examples:") && help.stdout.contains("Exit code: 0"));
     let missing = Program::start(["run"]).end().await;
     assert_eq!((missing.code, missing.stdout.as_str()), (Some(2), ""));
-    assert!(missing.stderr.contains("--input"));
+    assert!(missing.stderr.contains("--to"));
 }
 
 #[tokio::test]

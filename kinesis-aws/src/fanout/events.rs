@@ -1,0 +1,228 @@
+//! What a subscription sends: the SDK subscribes, and its body is read here, event by event.
+//!
+//! The fast way takes the body from the SDK before it is read: signing, sending and refusals stay the SDK's work, frames
+//! and events are ours. The plain way leaves the body to the SDK, whose events are converted.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aws_sdk_kinesis::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
+use aws_sdk_kinesis::error::{BoxError, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
+use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_sdk_kinesis::types::{StartingPosition, SubscribeToShardEventStream};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::event_stream::RawMessage;
+use http_body_util::BodyExt as _;
+use kinesis_core::{Error, Result, ShardId, wall_clock};
+
+use super::frames::{Frame, Frames};
+use super::reader::FanOut;
+use crate::answer::Answer;
+use crate::classify::{classify, kind_of, one_line};
+use crate::fast::encode::{self, format_of};
+use crate::place::Place;
+use crate::served_at::{ServedAt, date_of};
+use crate::{WireFormat, convert, fast};
+
+type Receiver = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
+
+/// What came of a call.
+pub(super) enum Subscribed {
+    /// It stands; at this time of the service, where known.
+    Stands(Events, Option<SystemTime>),
+    /// Another subscription of the consumer has the shard.
+    InUse,
+    /// The time to begin at is still to come.
+    TooEarly,
+}
+
+/// Subscribes once.
+pub(super) async fn subscribe(fan_out: &FanOut, shard: &ShardId, from: Place) -> Result<Subscribed> {
+    let (kind, number, time) = from.in_words();
+    let position = StartingPosition::builder().r#type(kind).set_sequence_number(number).set_timestamp(time);
+    let position = position.build().map_err(|error| Error::contract("a position has a type").because(error))?;
+    let (served_at, body) = (ServedAt::default(), TakenBody::default());
+    // Silence is normal here, and is watched by whoever reads.
+    let patient =
+        aws_sdk_kinesis::config::Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    let request = fan_out.client.subscribe_to_shard().consumer_arn(&fan_out.consumer).shard_id(shard.as_str());
+    let mut request = request.starting_position(position).customize().config_override(patient);
+    request = request.interceptor(served_at.clone());
+    if fan_out.is_fast() {
+        request = request.interceptor(body.clone());
+        if fan_out.wire_format == WireFormat::Cbor {
+            request = request.interceptor(InCbor);
+        }
+    }
+    match request.send().await {
+        Ok(output) => {
+            let events = match body.take() {
+                Some(body) => Events::Fast { body: Box::pin(body), frames: Frames::default() },
+                None => Events::Plain(Box::new(output.event_stream)),
+            };
+            Ok(Subscribed::Stands(events, served_at.get()))
+        }
+        Err(error) => refusal(fan_out, shard, from, error),
+    }
+}
+
+fn refusal(
+    fan_out: &FanOut,
+    shard: &ShardId,
+    from: Place,
+    error: SdkError<SubscribeToShardError>,
+) -> Result<Subscribed> {
+    let refused = error.as_service_error();
+    if refused.is_some_and(SubscribeToShardError::is_resource_in_use_exception) {
+        return Ok(Subscribed::InUse);
+    }
+    let now = error.raw_response().and_then(date_of).unwrap_or_else(wall_clock::now);
+    if refused.is_some_and(SubscribeToShardError::is_invalid_argument_exception) && from.is_later_than(now) {
+        return Ok(Subscribed::TooEarly);
+    }
+    Err(classify("SubscribeToShard", &fan_out.stream, error).on_shard(shard))
+}
+
+/// The events of one subscription.
+#[derive(Debug)]
+pub(super) enum Events {
+    /// The body as it comes.
+    Fast { body: Pin<Box<SdkBody>>, frames: Frames },
+    /// What the SDK makes of it.
+    Plain(Box<Receiver>),
+}
+
+impl Events {
+    /// The next event; none when the subscription is over. Dropping the future loses nothing of the fast way; the plain way
+    /// is asked by one task that never does.
+    pub(super) async fn next(&mut self, fan_out: &FanOut) -> Result<Option<Answer>> {
+        match self {
+            Self::Plain(receiver) => loop {
+                match receiver.recv().await {
+                    Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => {
+                        return convert::event(event).map(Some);
+                    }
+                    // What is not known yet says nothing of records.
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(None),
+                    Err(error) => return Err(refused_inside(error, fan_out)),
+                }
+            },
+            Self::Fast { body, frames } => loop {
+                while let Some(frame) = frames.next()? {
+                    if let Some(answer) = read(&frame, fan_out)? {
+                        return Ok(Some(answer));
+                    }
+                }
+                match body.frame().await {
+                    Some(Ok(chunk)) => chunk.into_data().into_iter().for_each(|data| frames.push(data)),
+                    Some(Err(error)) => return Err(broken_off().because(error)),
+                    None if frames.is_cut() => return Err(broken_off()),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
+}
+
+/// Reads a frame; none for one that says nothing of records.
+fn read(frame: &Frame, fan_out: &FanOut) -> Result<Option<Answer>> {
+    match frame.header(":message-type") {
+        Some("event") if frame.header(":event-type") == Some("SubscribeToShardEvent") => {
+            match fast::read(format_of(frame.header(":content-type")), &frame.payload) {
+                Ok(answer) => Ok(Some(answer)),
+                Err(refused) => {
+                    fan_out.go_the_plain_way(refused);
+                    Err(Error::transient("an event could not be read, and is asked for again").because(refused))
+                }
+            }
+        }
+        Some("exception" | "error") => Err(exception(frame, fan_out)),
+        _ => Ok(None),
+    }
+}
+
+/// What the service says inside the stream, in the words of a refused call.
+fn exception(frame: &Frame, fan_out: &FanOut) -> Error {
+    let code = frame.header(":exception-type").or_else(|| frame.header(":error-code")).unwrap_or("no code");
+    let message = || {
+        let text: serde_json::Value = serde_json::from_slice(&frame.payload).ok()?;
+        Some(text.get("message").or_else(|| text.get("Message"))?.as_str()?.to_owned())
+    };
+    let message = frame.header(":error-message").map(str::to_owned).or_else(message);
+    ended(code, message.as_deref(), fan_out)
+}
+
+/// The same, as the SDK tells it.
+fn refused_inside(error: SdkError<SubscribeToShardEventStreamError, RawMessage>, fan_out: &FanOut) -> Error {
+    match error.as_service_error() {
+        Some(refused) => ended(refused.code().unwrap_or("no code"), refused.message(), fan_out),
+        None => broken_off().because(error),
+    }
+}
+
+fn ended(code: &str, message: Option<&str>, fan_out: &FanOut) -> Error {
+    let message = one_line(message.unwrap_or("no message"));
+    let text = format!("the subscription to the stream {} was ended: {code}: {message}", fan_out.stream);
+    // What is unknown here can be no fault of the request, which was taken.
+    Error::new(kind_of(code, 500), text)
+}
+
+fn broken_off() -> Error {
+    Error::transient("the connection of the subscription broke off")
+}
+
+/// Writes the request in CBOR, so that events come in it.
+#[derive(Debug)]
+struct InCbor;
+
+impl Intercept for InCbor {
+    fn name(&self) -> &'static str {
+        "InCbor"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        encode::to_cbor(context.request_mut())
+    }
+}
+
+/// Takes the body of an answer that is a success, and leaves an empty one.
+#[derive(Debug, Clone, Default)]
+struct TakenBody(Arc<Mutex<Option<SdkBody>>>);
+
+impl TakenBody {
+    fn take(&self) -> Option<SdkBody> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Intercept for TakenBody {
+    fn name(&self) -> &'static str {
+        "TakenBody"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if response.status().is_success() {
+            let body = std::mem::replace(response.body_mut(), SdkBody::empty());
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        }
+        Ok(())
+    }
+}

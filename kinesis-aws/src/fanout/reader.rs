@@ -1,0 +1,146 @@
+//! A cursor in one shard that is pushed to: what came is handed out, and a subscription that is over is followed by another.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_sdk_kinesis::Client;
+use kinesis_core::{Batch, Error, Result, ShardId, ShardReader, StartPosition, StreamName, wall_clock};
+use tokio::time::Instant;
+
+use super::subscription::{Subscription, Told};
+use super::taken::Taken;
+use crate::WireFormat;
+use crate::cursor::Cursor;
+use crate::fast::Refused;
+use crate::place::Place;
+
+/// How soon a time that is still to come is asked for again.
+const TOO_EARLY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What all subscriptions of a consumer share.
+#[derive(Debug)]
+pub(crate) struct FanOut {
+    pub(crate) client: Client,
+    pub(crate) stream: StreamName,
+    /// The ARN of the consumer.
+    pub(crate) consumer: String,
+    pub(crate) wire_format: WireFormat,
+    fast: AtomicBool,
+}
+
+impl FanOut {
+    pub(crate) fn new(
+        client: Client,
+        stream: StreamName,
+        consumer: String,
+        fast: bool,
+        wire_format: WireFormat,
+    ) -> Self {
+        Self { client, stream, consumer, wire_format, fast: AtomicBool::new(fast) }
+    }
+
+    pub(super) fn is_fast(&self) -> bool {
+        self.fast.load(Ordering::Relaxed)
+    }
+
+    /// Leaves reading to the SDK from now on, because the fast way did not understand an event.
+    pub(super) fn go_the_plain_way(&self, refused: Refused) {
+        if self.fast.swap(false, Ordering::Relaxed) {
+            tracing::warn!(stream = %self.stream, %refused, "the SDK reads this stream from now on, which takes longer");
+        }
+    }
+}
+
+/// Reads one shard with `SubscribeToShard`.
+#[derive(Debug)]
+pub(crate) struct FanOutReader {
+    fan_out: Arc<FanOut>,
+    shard: ShardId,
+    cursor: Cursor,
+    /// Where the next subscription begins.
+    place: Place,
+    subscription: Option<Subscription>,
+    /// What the service's clock showed, and when that was.
+    clock: Option<(SystemTime, Instant)>,
+    /// The shard is this reader's to subscribe to while it lives.
+    _taken: Taken,
+}
+
+impl FanOutReader {
+    /// Opens a cursor. Only the tip is subscribed to at once: any other position is fixed by itself.
+    pub(crate) async fn open(
+        fan_out: Arc<FanOut>,
+        shard: ShardId,
+        from: StartPosition,
+        cursor: Cursor,
+        taken: Taken,
+    ) -> Result<Self> {
+        let place = cursor.place();
+        let mut reader = Self { fan_out, shard, cursor, place, subscription: None, clock: None, _taken: taken };
+        if from == StartPosition::Latest {
+            reader.pin_latest().await?;
+        }
+        Ok(reader)
+    }
+
+    /// Subscribes at the tip, and notes the instant to go back to should that break off before its first event.
+    async fn pin_latest(&mut self) -> Result<()> {
+        let before = wall_clock::now();
+        match self.ask().await? {
+            Some(Told::Stands(at)) => {
+                self.cursor.pin(at.unwrap_or(before));
+                self.place = self.cursor.place();
+                Ok(())
+            }
+            _ => Err(Error::contract("a subscription tells first that it stands").on_shard(&self.shard)),
+        }
+    }
+
+    /// Asks the subscription, or a new one; none when that is over.
+    async fn ask(&mut self) -> Result<Option<Told>> {
+        let new = || Subscription::start(&self.fan_out, &self.shard, self.place);
+        let told = self.subscription.get_or_insert_with(new).next().await.transpose();
+        if !matches!(told, Ok(Some(_))) {
+            self.subscription = None;
+        }
+        let told = told?;
+        if let Some(Told::Stands(Some(at))) = told {
+            self.clock = Some((at, Instant::now()));
+        }
+        Ok(told)
+    }
+
+    /// What the clock of the service shows now, where known: it told once, and time passes here as it does there.
+    fn served_at(&self) -> Option<SystemTime> {
+        self.clock.map(|(at, since)| at + since.elapsed())
+    }
+}
+
+#[async_trait]
+impl ShardReader for FanOutReader {
+    async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
+        // Nothing changes between what the subscription tells and its taking over: dropping this is safe.
+        while self.cursor.is_empty() {
+            match self.ask().await? {
+                None | Some(Told::Stands(_)) => {}
+                Some(Told::TooEarly) => {
+                    self.subscription = None;
+                    return Ok(Batch::empty().with_again(TOO_EARLY_AGAIN));
+                }
+                Some(Told::Answer(answer)) => {
+                    let next = answer.next.as_deref().map(str::parse).transpose();
+                    let next = next.map_err(|error| Error::contract("a continuation is no number").because(error));
+                    let next = next.map_err(|error| error.on_shard(&self.shard))?;
+                    self.cursor.accept(answer, self.served_at());
+                    // It moves on without records as well. What is after it was never sent.
+                    self.place = next.map_or(self.place, Place::After);
+                    break;
+                }
+            }
+        }
+        Ok(self.cursor.hand_out(max))
+    }
+}

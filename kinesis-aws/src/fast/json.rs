@@ -1,0 +1,242 @@
+//! The units of an answer in JSON.
+
+use std::borrow::Cow;
+
+use super::found::{self, Child, Fields, Found, Payload, Source};
+use super::parser::State;
+use super::scan::{Read, Scan, Stop};
+
+/// How deep what is passed over may be nested.
+const MAX_DEPTH: u32 = 32;
+/// The most characters of a number: those of a double, written out.
+const MAX_NUMBER: usize = 400;
+
+/// Reads one unit; says where the next one is.
+pub(super) fn unit(state: State, scan: &mut Scan<'_>, source: Source<'_>, found: &mut Found) -> Read<State> {
+    blanks(scan);
+    match state {
+        State::Done if scan.rest().is_empty() => Ok(State::Done),
+        State::Done => Err(Stop::Bad("something follows the answer")),
+        State::Start => {
+            expect(scan, b'{', "the answer is no object")?;
+            Ok(State::Members { first: true, left: None })
+        }
+        State::Members { first, .. } => {
+            if scan.peek()? == b'}' {
+                scan.at += 1;
+                return Ok(State::Done);
+            }
+            separate(scan, first)?;
+            member(scan, found)
+        }
+        State::Records { first, .. } => {
+            if scan.peek()? == b']' {
+                scan.at += 1;
+                return Ok(State::Members { first: false, left: None });
+            }
+            separate(scan, first)?;
+            let fields = record(scan)?;
+            found.push(fields, source)?;
+            Ok(State::Records { first: false, left: None, members_left: None })
+        }
+    }
+}
+
+fn member(scan: &mut Scan<'_>, found: &mut Found) -> Read<State> {
+    let name = name(scan)?;
+    let after = State::Members { first: false, left: None };
+    match &*name {
+        b"Records" if scan.peek()? == b'[' => {
+            scan.at += 1;
+            return Ok(State::Records { first: true, left: None, members_left: None });
+        }
+        b"NextShardIterator" | b"ContinuationSequenceNumber" => {
+            let next = match null(scan)? {
+                true => None,
+                false => Some(text(scan)?.into_owned()),
+            };
+            found.set_next(next);
+        }
+        b"MillisBehindLatest" => {
+            let behind = match null(scan)? {
+                true => None,
+                false => Some(number(scan)?.parse().map_err(|_| Stop::Bad("MillisBehindLatest is no integer"))?),
+            };
+            found.set_behind(behind);
+        }
+        b"ChildShards" => {
+            let from = scan.at;
+            skip(scan, 0)?;
+            let children: Option<Vec<Child>> = serde_json::from_slice(&scan.bytes[from..scan.at])
+                .map_err(|_| Stop::Bad("ChildShards are no list of shards"))?;
+            found.set_children(children.unwrap_or_default())?;
+        }
+        _ => skip(scan, 0)?,
+    }
+    Ok(after)
+}
+
+fn record<'a>(scan: &mut Scan<'a>) -> Read<Fields<'a>> {
+    expect(scan, b'{', "a record is no object")?;
+    let mut fields = Fields::default();
+    let mut first = true;
+    loop {
+        blanks(scan);
+        if scan.peek()? == b'}' {
+            scan.at += 1;
+            return Ok(fields);
+        }
+        separate(scan, first)?;
+        first = false;
+        let name = name(scan)?;
+        match &*name {
+            b"Data" => fields.data = Some(Payload::Base64(plain(scan)?)),
+            b"SequenceNumber" => fields.number = Some(found::number(plain(scan)?)?),
+            b"PartitionKey" => fields.key = Some((&*text(scan)?).into()),
+            b"ApproximateArrivalTimestamp" if !null(scan)? => {
+                let seconds = number(scan)?.parse().map_err(|_| Stop::Bad("a time is no number"))?;
+                fields.arrived_at = found::seconds(seconds);
+            }
+            b"ApproximateArrivalTimestamp" => {}
+            _ => skip(scan, 0)?,
+        }
+    }
+}
+
+fn blanks(scan: &mut Scan<'_>) {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = scan.bytes.get(scan.at) {
+        scan.at += 1;
+    }
+}
+
+fn expect(scan: &mut Scan<'_>, wanted: u8, why: &'static str) -> Read<()> {
+    if scan.next()? == wanted { Ok(()) } else { Err(Stop::Bad(why)) }
+}
+
+/// The comma before everything but the first of a list.
+fn separate(scan: &mut Scan<'_>, first: bool) -> Read<()> {
+    if !first {
+        expect(scan, b',', "a comma is missing")?;
+        blanks(scan);
+    }
+    Ok(())
+}
+
+/// A name, and the colon after it.
+fn name<'a>(scan: &mut Scan<'a>) -> Read<Cow<'a, [u8]>> {
+    let name = match text(scan)? {
+        Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
+        Cow::Owned(name) => Cow::Owned(name.into_bytes()),
+    };
+    blanks(scan);
+    expect(scan, b':', "a colon is missing")?;
+    blanks(scan);
+    // So that whoever looks at the value finds one.
+    scan.peek()?;
+    Ok(name)
+}
+
+/// The bytes between quotes, as they are, and whether there are escapes among them.
+fn quoted<'a>(scan: &mut Scan<'a>) -> Read<(&'a [u8], bool)> {
+    expect(scan, b'"', "something is no string")?;
+    let from = scan.at;
+    let mut escapes = false;
+    loop {
+        let found = memchr::memchr2(b'"', b'\\', scan.rest()).ok_or(Stop::More)?;
+        scan.at += found + 1;
+        if scan.bytes[scan.at - 1] == b'"' {
+            return Ok((&scan.bytes[from..scan.at - 1], escapes));
+        }
+        escapes = true;
+        scan.next()?;
+    }
+}
+
+/// A string that has no escapes, as base64 and numbers are written.
+fn plain<'a>(scan: &mut Scan<'a>) -> Read<&'a [u8]> {
+    match quoted(scan)? {
+        (bytes, false) => Ok(bytes),
+        (_, true) => Err(Stop::Bad("data or a number is written with escapes")),
+    }
+}
+
+/// Any string.
+fn text<'a>(scan: &mut Scan<'a>) -> Read<Cow<'a, str>> {
+    let from = scan.at;
+    let (bytes, escapes) = quoted(scan)?;
+    if escapes {
+        let text = serde_json::from_slice(&scan.bytes[from..scan.at]);
+        return text.map(Cow::Owned).map_err(|_| Stop::Bad("a string has a wrong escape"));
+    }
+    if bytes.iter().any(|byte| *byte < 0x20) {
+        return Err(Stop::Bad("a string has a control character"));
+    }
+    std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Stop::Bad("a string is not UTF-8"))
+}
+
+/// Whether the value is null, which is passed over then.
+fn null(scan: &mut Scan<'_>) -> Read<bool> {
+    if scan.peek()? != b'n' {
+        return Ok(false);
+    }
+    word(scan, b"null")?;
+    Ok(true)
+}
+
+fn word(scan: &mut Scan<'_>, word: &[u8]) -> Read<()> {
+    if scan.take(word.len())? == word { Ok(()) } else { Err(Stop::Bad("a value is unknown")) }
+}
+
+/// The characters of a number. What follows it has to be there, or it might go on.
+fn number<'a>(scan: &mut Scan<'a>) -> Read<&'a str> {
+    let rest = scan.rest();
+    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    let end = rest.iter().position(|byte| !is_part(byte));
+    if end.unwrap_or(rest.len()) > MAX_NUMBER {
+        return Err(Stop::Bad("a number is too long"));
+    }
+    let end = end.ok_or(Stop::More)?;
+    let digits = rest[..end].strip_prefix(b"-").unwrap_or(&rest[..end]);
+    // What JSON does not call a number, though others do.
+    let is_number = match digits {
+        [] | [b'0', b'0'..=b'9', ..] => false,
+        [.., last] => digits[0].is_ascii_digit() && last.is_ascii_digit(),
+    };
+    if !is_number || digits.windows(2).any(|pair| matches!(pair, [b'.', b'e' | b'E'])) {
+        return Err(Stop::Bad("a number is none"));
+    }
+    scan.at += end;
+    std::str::from_utf8(&rest[..end]).map_err(|_| Stop::Bad("a number is no text"))
+}
+
+/// Passes over a value.
+fn skip(scan: &mut Scan<'_>, depth: u32) -> Read<()> {
+    if depth > MAX_DEPTH {
+        return Err(Stop::Bad("a value is nested too deep"));
+    }
+    match scan.peek()? {
+        b'"' => text(scan).map(drop),
+        open @ (b'{' | b'[') => {
+            scan.at += 1;
+            let (close, named) = if open == b'{' { (b'}', true) } else { (b']', false) };
+            let mut first = true;
+            loop {
+                blanks(scan);
+                if scan.peek()? == close {
+                    scan.at += 1;
+                    return Ok(());
+                }
+                separate(scan, first)?;
+                first = false;
+                if named {
+                    name(scan)?;
+                }
+                skip(scan, depth + 1)?;
+            }
+        }
+        b't' => word(scan, b"true"),
+        b'f' => word(scan, b"false"),
+        b'n' => word(scan, b"null"),
+        _ => number(scan).map(drop),
+    }
+}
