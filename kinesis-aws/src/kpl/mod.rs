@@ -1,5 +1,5 @@
 //! Records of the Kinesis Producer Library: many user records in one stored record, unpacked here and packed by
-//! [`pack`].
+//! [`pack()`].
 //!
 //! An aggregate is four magic bytes, a protobuf message, and the MD5 of the message. All three have to be right; anything
 //! else is handed out as it is stored. A record out of an aggregate has the stored record's sequence number with a

@@ -269,7 +269,8 @@ impl Reading {
     /// Whether everything that arrived after what was read is certainly still there at a time: then nothing is missing,
     /// even where its own record is gone of age.
     fn is_retained(&self, now: Option<SystemTime>) -> bool {
-        let since = now.zip(self.at.arrived_at).and_then(|(now, until)| now.duration_since(until).ok());
+        // A time that is rounded down to the second may lie before what arrived within that second.
+        let since = now.zip(self.at.arrived_at).map(|(now, until)| now.duration_since(until).unwrap_or_default());
         since.zip(self.config.source.caps().retains).is_some_and(|(since, retains)| since < retains)
     }
 

@@ -156,6 +156,24 @@ async fn a_last_record_that_is_gone_of_age_alone_is_no_gap() {
     }
 }
 
+/// The service's date is rounded down to the second, so what arrived within that second lies behind it. That was taken for
+/// older than the retention, and a reader at the tip was opened anew for every read.
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_second_that_is_running_is_not_old() {
+    let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+    let read = |n: u64| {
+        let record = crate::Record::new(n.into(), "k", "").with_arrived_at(at(10_700));
+        Some(Ok(Batch::new(vec![record]).with_served_at(at(10_000))))
+    };
+    let source = Scripted::new(["0"]).with_caps(SourceCaps::log().with_retains(Duration::from_secs(60)));
+    let source = source.then("0", read(1)).then("0", read(2)).then("0", read(3));
+    let mut feed = feed(source);
+    for _ in 0..3 {
+        assert!(matches!(next(&mut feed).await, (News::Pages(..), None)));
+    }
+    assert_eq!(numbers(&feed), [1, 2, 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_rested_is_opened_at_its_last_record_again() {
     let source = Scripted::new(["0"]).then("0", batch([(1, 1), (2, 1)])).then("0", batch([(9, 1)]));
