@@ -208,7 +208,7 @@ fn time(scan: &mut Scan<'_>) -> Read<Option<SystemTime>> {
         head(scan)?;
     }
     let number = number(scan)?;
-    Ok(if number.abs() >= MILLIS_FROM { found::millis(number) } else { found::seconds(number) })
+    Ok(if number.abs() >= MILLIS_FROM { found::from_millis(number) } else { found::from_seconds(number) })
 }
 
 /// Passes over a value.

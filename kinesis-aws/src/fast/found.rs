@@ -164,13 +164,30 @@ pub(super) fn number(text: &[u8]) -> Read<SequenceNumber> {
     text.parse().map_err(|_| Stop::Bad("a sequence number is none"))
 }
 
-/// A time in seconds after 1970, to the millisecond, rounded: its fraction is binary, and may lie a hair below.
-pub(super) fn seconds(seconds: f64) -> Option<SystemTime> {
-    millis((seconds * 1000.0).round())
+/// A time in seconds after 1970, in decimal, to the millisecond.
+pub(super) fn seconds(text: &str) -> Read<Option<SystemTime>> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    // As the service writes it. What has more digits, a sign or an exponent takes the long way.
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() <= 12 && fraction.len() <= 3 && digits(whole) && digits(fraction) {
+        let value = |text: &str| text.bytes().fold(0u64, |value, byte| value * 10 + u64::from(byte - b'0'));
+        let scale = [1000, 100, 10, 1][fraction.len()];
+        return Ok(at_millis(value(whole) * 1000 + value(fraction) * scale));
+    }
+    let seconds: f64 = text.parse().map_err(|_| Stop::Bad("a time is no number"))?;
+    Ok(from_seconds(seconds))
 }
 
-/// A time in milliseconds after 1970; none for one that no clock shows.
-pub(super) fn millis(millis: f64) -> Option<SystemTime> {
-    let millis = (0.0..1e17).contains(&millis).then_some(millis as u64)?;
+/// A time in seconds, rounded: its fraction is binary, and may lie a hair below.
+pub(super) fn from_seconds(seconds: f64) -> Option<SystemTime> {
+    from_millis((seconds * 1000.0).round())
+}
+
+/// A time in milliseconds; none for one that no clock shows.
+pub(super) fn from_millis(millis: f64) -> Option<SystemTime> {
+    (0.0..1e17).contains(&millis).then_some(millis as u64).and_then(at_millis)
+}
+
+fn at_millis(millis: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }

@@ -45,7 +45,7 @@ pub(super) fn unit(state: State, scan: &mut Scan<'_>, source: Source<'_>, found:
 fn member(scan: &mut Scan<'_>, found: &mut Found) -> Read<State> {
     let name = name(scan)?;
     let after = State::Members { first: false, left: None };
-    match &*name {
+    match name {
         b"Records" if scan.peek()? == b'[' => {
             scan.at += 1;
             return Ok(State::Records { first: true, left: None, members_left: None });
@@ -89,13 +89,12 @@ fn record<'a>(scan: &mut Scan<'a>) -> Read<Fields<'a>> {
         separate(scan, first)?;
         first = false;
         let name = name(scan)?;
-        match &*name {
+        match name {
             b"Data" => fields.data = Some(Payload::Base64(plain(scan)?)),
             b"SequenceNumber" => fields.number = Some(found::number(plain(scan)?)?),
             b"PartitionKey" => fields.key = Some((&*text(scan)?).into()),
             b"ApproximateArrivalTimestamp" if !null(scan)? => {
-                let seconds = number(scan)?.parse().map_err(|_| Stop::Bad("a time is no number"))?;
-                fields.arrived_at = found::seconds(seconds);
+                fields.arrived_at = found::seconds(number(scan)?)?;
             }
             b"ApproximateArrivalTimestamp" => {}
             _ => skip(scan, 0)?,
@@ -123,11 +122,12 @@ fn separate(scan: &mut Scan<'_>, first: bool) -> Read<()> {
 }
 
 /// A name, and the colon after it.
-fn name<'a>(scan: &mut Scan<'a>) -> Read<Cow<'a, [u8]>> {
-    let name = match text(scan)? {
-        Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
-        Cow::Owned(name) => Cow::Owned(name.into_bytes()),
-    };
+fn name<'a>(scan: &mut Scan<'a>) -> Read<&'a [u8]> {
+    let name = plain(scan)?;
+    // Those that mean something have no others.
+    if !name.iter().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        return Err(Stop::Bad("a name has strange characters"));
+    }
     blanks(scan);
     expect(scan, b':', "a colon is missing")?;
     blanks(scan);
@@ -152,11 +152,11 @@ fn quoted<'a>(scan: &mut Scan<'a>) -> Read<(&'a [u8], bool)> {
     }
 }
 
-/// A string that has no escapes, as base64 and numbers are written.
+/// A string that has no escapes, as names, base64 and numbers are written.
 fn plain<'a>(scan: &mut Scan<'a>) -> Read<&'a [u8]> {
     match quoted(scan)? {
         (bytes, false) => Ok(bytes),
-        (_, true) => Err(Stop::Bad("data or a number is written with escapes")),
+        (_, true) => Err(Stop::Bad("a name, data or a number is written with escapes")),
     }
 }
 
@@ -196,17 +196,30 @@ fn number<'a>(scan: &mut Scan<'a>) -> Read<&'a str> {
         return Err(Stop::Bad("a number is too long"));
     }
     let end = end.ok_or(Stop::More)?;
-    let digits = rest[..end].strip_prefix(b"-").unwrap_or(&rest[..end]);
-    // What JSON does not call a number, though others do.
-    let is_number = match digits {
-        [] | [b'0', b'0'..=b'9', ..] => false,
-        [.., last] => digits[0].is_ascii_digit() && last.is_ascii_digit(),
-    };
-    if !is_number || digits.windows(2).any(|pair| matches!(pair, [b'.', b'e' | b'E'])) {
+    if !is_number(&rest[..end]) {
         return Err(Stop::Bad("a number is none"));
     }
     scan.at += end;
     std::str::from_utf8(&rest[..end]).map_err(|_| Stop::Bad("a number is no text"))
+}
+
+/// Whether JSON calls this a number: `-2`, `1.5e-3`; others call more so.
+fn is_number(text: &[u8]) -> bool {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
+        Some(at) => (&mantissa[..at], Some(&mantissa[at + 1..])),
+        None => (mantissa, None),
+    };
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let exponent = exponent.map(|text| text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text));
+    digits(whole)
+        && (whole.len() == 1 || whole[0] != b'0')
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(digits)
 }
 
 /// Passes over a value.

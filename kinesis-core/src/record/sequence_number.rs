@@ -85,35 +85,36 @@ impl SequenceNumber {
 
     /// Reads `digits`, which may have no sub-number.
     fn parse_number(digits: &str) -> Result<[u64; LIMBS], Problem> {
-        if digits.is_empty() {
+        let bytes = digits.as_bytes();
+        if bytes.is_empty() {
             return Err(Problem::Empty);
         }
-        if let Some(at) = digits.bytes().position(|b| !b.is_ascii_digit()) {
-            return Err(Problem::NotADigit(digits[at..].chars().next().unwrap_or('?')));
-        }
-        if digits.len() > MAX_DIGITS {
-            return Err(Problem::TooLong(digits.len()));
-        }
-        if digits.len() > 1 && digits.starts_with('0') {
-            return Err(Problem::LeadingZero);
+        let too_long = bytes.len() > MAX_DIGITS;
+        if too_long || (bytes.len() > 1 && bytes[0] == b'0') || !bytes.iter().all(u8::is_ascii_digit) {
+            return Err(match bytes.iter().position(|byte| !byte.is_ascii_digit()) {
+                Some(at) => Problem::NotADigit(digits[at..].chars().next().unwrap_or('?')),
+                None if too_long => Problem::TooLong(bytes.len()),
+                None => Problem::LeadingZero,
+            });
         }
         let mut limbs = [0u64; LIMBS];
-        let (head, rest) = digits.split_at(digits.len() % CHUNK_DIGITS);
-        let chunks = std::iter::once(head).chain(
-            rest.as_bytes()
-                .chunks(CHUNK_DIGITS)
-                .map(|chunk| std::str::from_utf8(chunk).expect("ASCII digits are UTF-8")),
-        );
-        for chunk in chunks.filter(|chunk| !chunk.is_empty()) {
-            let value: u64 = chunk.parse().expect("19 digits fit 64 bits");
-            multiply_add(&mut limbs, 10u64.pow(chunk.len() as u32), value);
+        let (head, rest) = bytes.split_at(bytes.len() % CHUNK_DIGITS);
+        limbs[LIMBS - 1] = value_of(head);
+        for (nth, chunk) in rest.chunks_exact(CHUNK_DIGITS).enumerate() {
+            // Each chunk of 19 digits has less than 64 bits, so that many limbs and one more are in use so far.
+            multiply_add(&mut limbs[LIMBS.saturating_sub(nth + 2)..], CHUNK, value_of(chunk));
         }
         Ok(limbs)
     }
 }
 
+/// The value of up to 19 decimal digits, which fit 64 bits.
+fn value_of(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+}
+
 /// `limbs = limbs * factor + addend`; cannot overflow for 129 digits.
-fn multiply_add(limbs: &mut [u64; LIMBS], factor: u64, addend: u64) {
+fn multiply_add(limbs: &mut [u64], factor: u64, addend: u64) {
     let mut carry = u128::from(addend);
     for limb in limbs.iter_mut().rev() {
         let wide = u128::from(*limb) * u128::from(factor) + carry;
@@ -173,6 +174,10 @@ impl FromStr for SequenceNumber {
     type Err = ParseSequenceNumberError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Most have no sub-number, and are read at once.
+        if let Ok(limbs) = Self::parse_number(text) {
+            return Ok(Self { limbs, sub: 0 });
+        }
         let fail = |problem| ParseSequenceNumberError { text: excerpt(text), problem };
         let (digits, sub) = match text.split_once('.') {
             None => (text, 0),
