@@ -12,6 +12,11 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// 2024-01-01T00:00:00Z: any date will do as long as it is always the same.
+    pub(crate) fn default_start() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_200)
+    }
+
     /// A clock that shows `start` now.
     pub(crate) fn starting_at(start: SystemTime) -> Self {
         Self { start, origin: Instant::now() }

@@ -114,7 +114,7 @@ async fn all_five_iterator_types_start_where_they_say() {
     ] {
         assert_eq!(at(from, number, time).await.unwrap_err(), "InvalidArgumentException");
     }
-    assert_eq!(at(ShardIteratorType::from("SIDEWAYS"), None, None).await.unwrap_err(), "SerializationException");
+    assert_eq!(at(ShardIteratorType::from("SIDEWAYS"), None, None).await.unwrap_err(), "ValidationException");
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn reads_are_limited_and_answers_capped_as_by_the_service() {
     assert_eq!(read(&client, next, 10_000).await.records().len(), 3);
     for limit in [0, 10_001] {
         let refused = client.get_records().shard_iterator(next).limit(limit).send().await;
-        assert_eq!(code(refused), "InvalidArgumentException");
+        assert_eq!(code(refused), "ValidationException");
     }
 }
 
@@ -247,9 +247,9 @@ async fn an_entry_of_many_can_fail_alone() {
     assert_eq!(read.records().len(), 2);
 
     let empty_key = client.put_records().stream_name("orders").records(entry("a")).records(entry(""));
-    assert_eq!(code(empty_key.send().await), "InvalidArgumentException");
+    assert_eq!(code(empty_key.send().await), "ValidationException");
     let many = client.put_records().stream_name("orders").set_records(Some(vec![entry("a"); 501]));
-    assert_eq!(code(many.send().await), "InvalidArgumentException");
+    assert_eq!(code(many.send().await), "ValidationException");
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,7 +261,7 @@ async fn what_does_not_exist_is_named() {
     let shard = client.get_shard_iterator().stream_name("orders").shard_id("shardId-7");
     let shard = shard.shard_iterator_type(From::Latest).send().await;
     assert!(shard.unwrap_err().as_service_error().unwrap().is_resource_not_found_exception());
-    assert_eq!(code(client.describe_limits().send().await), "UnknownOperationException");
+    assert_eq!(code(client.get_resource_policy().resource_arn("arn").send().await), "UnknownOperationException");
 }
 
 #[tokio::test(start_paused = true)]
