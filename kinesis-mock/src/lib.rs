@@ -22,5 +22,7 @@ pub use faulty::{Call, Fault, Faults, Faulty, Injected, Odds};
 pub use harness::MemoryHarness;
 pub use recording::{RecordingObserver, RecordingSink};
 pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits, WriteLimits};
+#[cfg(feature = "server")]
+pub use wire::Server;
 #[cfg(feature = "wire")]
 pub use wire::{Answer, Rule, WireClient, http_client};

@@ -12,6 +12,8 @@ mod fault;
 mod operations;
 mod refusal;
 mod router;
+#[cfg(feature = "server")]
+mod server;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -20,3 +22,5 @@ mod validation;
 
 pub use client::{WireClient, http_client};
 pub use fault::{Answer, Rule};
+#[cfg(feature = "server")]
+pub use server::Server;

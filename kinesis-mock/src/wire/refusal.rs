@@ -45,6 +45,7 @@ impl Refusal {
     pub(super) fn status(&self) -> u16 {
         match &*self.code {
             "InternalFailure" | "InternalFailureException" | "InternalServerError" => 500,
+            "RequestEntityTooLargeException" => 413,
             "ServiceUnavailable" | "ServiceUnavailableException" => 503,
             _ => 400,
         }

@@ -10,7 +10,8 @@ use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::{Blob, DateTime};
 use aws_sdk_kinesis::types::{
-    PutRecordsRequestEntry, Shard, ShardFilter, ShardFilterType, ShardIteratorType as From, ShardIteratorType,
+    MetricsName, PutRecordsRequestEntry, Shard, ShardFilter, ShardFilterType, ShardIteratorType as From,
+    ShardIteratorType,
 };
 
 use super::{Answer, WireClient, http_client};
@@ -261,7 +262,8 @@ async fn what_does_not_exist_is_named() {
     let shard = client.get_shard_iterator().stream_name("orders").shard_id("shardId-7");
     let shard = shard.shard_iterator_type(From::Latest).send().await;
     assert!(shard.unwrap_err().as_service_error().unwrap().is_resource_not_found_exception());
-    assert_eq!(code(client.get_resource_policy().resource_arn("arn").send().await), "UnknownOperationException");
+    let unknown = client.enable_enhanced_monitoring().stream_name("orders").shard_level_metrics(MetricsName::All);
+    assert_eq!(code(unknown.send().await), "UnknownOperationException");
 }
 
 #[tokio::test(start_paused = true)]
