@@ -4,6 +4,8 @@
 //! with the feature `wire` the real AWS SDK talks to it through `http_client`, without a socket. Its time is
 //! tokio's clock, so that a paused runtime lives through a day of polling in milliseconds.
 
+#[cfg(feature = "wire")]
+mod account;
 pub mod broken;
 mod faulty;
 #[cfg(feature = "conformance")]
@@ -13,10 +15,14 @@ mod stream;
 #[cfg(feature = "wire")]
 mod wire;
 
+#[cfg(feature = "wire")]
+pub use account::{Account, AccountBuilder};
 pub use faulty::{Call, Fault, Faults, Faulty, Injected, Odds};
 #[cfg(feature = "conformance")]
 pub use harness::MemoryHarness;
 pub use recording::{RecordingObserver, RecordingSink};
-pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits};
+pub use stream::{MemoryStream, MemoryStreamBuilder, NewRecord, ReadLimits, WriteLimits};
+#[cfg(feature = "server")]
+pub use wire::Server;
 #[cfg(feature = "wire")]
-pub use wire::{Answer, WireClient, http_client};
+pub use wire::{Answer, Rule, WireClient, http_client};

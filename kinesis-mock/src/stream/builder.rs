@@ -1,17 +1,23 @@
 //! The settings of a memory stream.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use kinesis_core::StreamName;
 
 use super::MemoryStream;
-use super::limits::ReadLimits;
+use super::clock::Clock;
+use super::limits::{ReadLimits, WriteLimits};
 
-/// What a stream is made with.
-#[derive(Debug, Clone)]
+/// What a stream is made with, and what may be changed later.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) retention: Duration,
     pub(crate) read_limits: Option<ReadLimits>,
+    #[cfg_attr(not(feature = "wire"), expect(dead_code, reason = "only what comes over the wire is limited"))]
+    pub(crate) write_limits: Option<WriteLimits>,
+    #[cfg_attr(not(feature = "wire"), expect(dead_code, reason = "only the wire has pages"))]
+    pub(crate) empty_every: Option<NonZeroU64>,
     pub(crate) iterator_expiry: Duration,
     pub(crate) max_record_size: usize,
     pub(crate) parks: bool,
@@ -26,6 +32,7 @@ pub struct MemoryStreamBuilder {
     pub(super) name: StreamName,
     pub(super) shards: usize,
     pub(super) start_time: SystemTime,
+    pub(super) predecessors: u64,
     pub(super) settings: Settings,
 }
 
@@ -34,11 +41,13 @@ impl MemoryStreamBuilder {
         Self {
             name,
             shards: 1,
-            // 2024-01-01T00:00:00Z: any date will do as long as it is always the same.
-            start_time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_200),
+            start_time: Clock::default_start(),
+            predecessors: 0,
             settings: Settings {
                 retention: Duration::from_secs(24 * 60 * 60),
                 read_limits: None,
+                write_limits: None,
+                empty_every: None,
                 iterator_expiry: Duration::from_secs(5 * 60),
                 max_record_size: 1 << 20,
                 parks: false,
@@ -66,6 +75,19 @@ impl MemoryStreamBuilder {
         self
     }
 
+    /// Limits what the wire writes to each shard. Default none. What a test puts itself is never refused.
+    pub fn write_limits(mut self, limits: WriteLimits) -> Self {
+        self.settings.write_limits = Some(limits);
+        self
+    }
+
+    /// Makes every `n`th `GetRecords` of the wire answer without records although some follow, as the service may at any
+    /// time. Default never.
+    pub fn empty_every(mut self, n: NonZeroU64) -> Self {
+        self.settings.empty_every = Some(n);
+        self
+    }
+
     /// How long an iterator of the wire is good for. Default 5 min, as with the service.
     pub fn iterator_expiry(mut self, expiry: Duration) -> Self {
         self.settings.iterator_expiry = expiry;
@@ -75,6 +97,13 @@ impl MemoryStreamBuilder {
     /// The date at which the stream's clock starts. Default 2024-01-01, so that every run sees the same times.
     pub fn start_time(mut self, time: SystemTime) -> Self {
         self.start_time = time;
+        self
+    }
+
+    /// How many streams there were before, so that sequence numbers of theirs are none of this one's.
+    #[cfg(feature = "wire")]
+    pub(crate) fn predecessors(mut self, count: u64) -> Self {
+        self.predecessors = count;
         self
     }
 

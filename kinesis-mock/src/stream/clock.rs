@@ -12,9 +12,15 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows `start` now.
+    /// 2024-01-01T00:00:00Z: any date will do as long as it is always the same.
+    pub(crate) fn default_start() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_067_200)
+    }
+
+    /// A clock that shows `start` now, without what is finer than a millisecond.
     pub(crate) fn starting_at(start: SystemTime) -> Self {
-        Self { start, origin: Instant::now() }
+        let finer = start.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() % 1_000_000);
+        Self { start: start - Duration::from_nanos(finer.into()), origin: Instant::now() }
     }
 
     /// What the clock showed at first.

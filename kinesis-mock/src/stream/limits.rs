@@ -1,4 +1,4 @@
-//! What one shard lets its readers read, and the account of what they did.
+//! What one shard lets its readers read and its writers write, and the account of what they did.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -70,6 +70,59 @@ impl Traffic {
     }
 }
 
+/// The write limits of one shard, shared by all its writers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteLimits {
+    /// Records that are taken in any second.
+    pub records_per_second: usize,
+    /// Bytes of payloads and partition keys that are taken in any second.
+    pub bytes_per_second: usize,
+}
+
+impl WriteLimits {
+    /// Limits of `records_per_second` and `bytes_per_second`.
+    #[must_use]
+    pub const fn new(records_per_second: usize, bytes_per_second: usize) -> Self {
+        Self { records_per_second, bytes_per_second }
+    }
+
+    /// The limits of the service: 1,000 records and 1 MiB a second (quotas page of the Kinesis developer guide).
+    #[must_use]
+    pub const fn aws() -> Self {
+        Self::new(1000, 1 << 20)
+    }
+}
+
+/// What was written to one shard lately.
+#[cfg(feature = "wire")]
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    recent: VecDeque<(Instant, usize)>,
+    bytes: usize,
+}
+
+#[cfg(feature = "wire")]
+impl Written {
+    /// Takes a record of `size` bytes; if there is no room now, says how long it has to wait.
+    ///
+    /// A record that is larger than a second's bytes is taken when nothing else was: else it never could be.
+    pub(crate) fn admit(&mut self, limits: &WriteLimits, now: Instant, size: usize) -> Result<(), Duration> {
+        while let Some((_, aged)) = self.recent.pop_front_if(|(at, _)| *at + WINDOW <= now) {
+            self.bytes -= aged;
+        }
+        let is_full = self.recent.len() >= limits.records_per_second || self.bytes + size > limits.bytes_per_second;
+        match self.recent.front() {
+            Some((oldest, _)) if is_full => Err(*oldest + WINDOW - now),
+            _ => {
+                self.recent.push_back((now, size));
+                self.bytes += size;
+                Ok(())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +163,20 @@ mod tests {
             traffic.spend(&limits, now, bytes);
             now += Duration::from_secs_f64(bytes as f64 / limits.bytes_per_second as f64) + Duration::from_nanos(9);
         }
+    }
+
+    #[cfg(feature = "wire")]
+    #[test]
+    fn a_second_takes_a_thousand_records_or_a_mebibyte_and_one_large_record_alone() {
+        let (limits, start) = (WriteLimits::aws(), Instant::now());
+        let mut written = Written::default();
+        for _ in 0..1000 {
+            assert_eq!(written.admit(&limits, start, 10), Ok(()));
+        }
+        assert_eq!(written.admit(&limits, start, 10), Err(WINDOW));
+        let later = start + WINDOW;
+        assert_eq!(written.admit(&limits, later, 1 << 20), Ok(()));
+        assert_eq!(written.admit(&limits, later, 1), Err(WINDOW));
+        assert_eq!(written.admit(&limits, later + WINDOW, 10 << 20), Ok(()));
     }
 }

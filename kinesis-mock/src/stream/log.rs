@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use kinesis_core::{Error, HashKey, HashRange, Record, Result, SequenceNumber, Shard, ShardId};
+#[cfg(feature = "wire")]
+use tokio::time::Instant;
 
+#[cfg(feature = "wire")]
+use super::limits::WriteLimits;
 use super::new_record::NewRecord;
 use super::routing;
 use super::shard_log::ShardLog;
@@ -29,11 +33,14 @@ pub(crate) struct Log {
 
 impl Log {
     /// `shards` open shards, spread evenly over the key space.
-    pub(crate) fn new(shards: usize, now: SystemTime) -> Self {
+    ///
+    /// Their numbers lie above all that `predecessors` streams have given out.
+    pub(crate) fn new(shards: usize, predecessors: u64, now: SystemTime) -> Self {
+        let base: SequenceNumber = BASE.parse().expect("the base is a number of 56 digits");
         let mut log = Self {
             shards: BTreeMap::new(),
             open: BTreeMap::new(),
-            last: BASE.parse().expect("the base is a number of 56 digits"),
+            last: base.plus((predecessors & 0xffff) << 48),
             shards_so_far: 0,
         };
         for range in routing::even_ranges(shards) {
@@ -71,14 +78,30 @@ impl Log {
     /// [`Invalid`](kinesis_core::ErrorKind::Invalid) when the stream was finished.
     pub(crate) fn put(&mut self, record: NewRecord, now: SystemTime) -> Result<(ShardId, SequenceNumber)> {
         let NewRecord { partition_key, data, explicit_hash_key } = record;
-        let hash = explicit_hash_key.unwrap_or_else(|| routing::hash_key(&partition_key));
-        let owner = self.open.range(..=hash).next_back().map(|(_, id)| id.clone());
-        let shard = owner.ok_or_else(|| Error::invalid("the stream was finished and takes no more records"))?;
+        let shard = self.owner(explicit_hash_key.unwrap_or_else(|| routing::hash_key(&partition_key)))?;
         let number = self.draw();
         let mut record = Record::new(number, partition_key, data).with_arrived_at(now);
         record.explicit_hash_key = explicit_hash_key;
         self.get_mut(&shard)?.push(record);
         Ok((shard, number))
+    }
+
+    /// The open shard that takes a hash key.
+    fn owner(&self, hash: HashKey) -> Result<ShardId> {
+        let owner = self.open.range(..=hash).next_back().map(|(_, id)| id.clone());
+        owner.ok_or_else(|| Error::invalid("the stream was finished and takes no more records"))
+    }
+
+    /// Counts a record that is about to be put among those of its shard's second; refuses it when that is full.
+    #[cfg(feature = "wire")]
+    pub(crate) fn admit(&mut self, record: &NewRecord, limits: &WriteLimits, now: Instant) -> Result<()> {
+        let hash = record.explicit_hash_key.unwrap_or_else(|| routing::hash_key(&record.partition_key));
+        let shard = self.owner(hash)?;
+        let size = record.data.len() + record.partition_key.len();
+        self.get_mut(&shard)?
+            .written
+            .admit(limits, now, size)
+            .map_err(|wait| Error::throttled(Some(wait), "rate exceeded for writing to the shard").on_shard(&shard))
     }
 
     /// Replaces a shard by two, of which the second starts at `at`, or in the middle.

@@ -5,6 +5,9 @@ mod clock;
 mod limits;
 mod log;
 mod new_record;
+#[cfg(feature = "wire")]
+mod over_the_wire;
+mod putting;
 mod reader;
 mod routing;
 mod shard_log;
@@ -13,31 +16,37 @@ mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use kinesis_core::{
-    Error, HashKey, PartitionKey, Record, Result, SequenceNumber, Shard, ShardId, StartPosition, StreamId, StreamName,
+    Error, HashKey, Record, Result, SequenceNumber, Shard, ShardId, StartPosition, StreamId, StreamName,
 };
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 pub use builder::MemoryStreamBuilder;
-pub use limits::ReadLimits;
+pub use limits::{ReadLimits, WriteLimits};
 pub use new_record::NewRecord;
 
+#[cfg(feature = "wire")]
+pub(crate) use clock::Clock;
 pub(crate) use log::Log;
 #[cfg(feature = "wire")]
 pub(crate) use reader::MAX_ANSWER;
+#[cfg(feature = "wire")]
+pub(crate) use routing::even_ranges;
 pub(crate) use shard_log::{Request, ShardLog};
 
 use builder::Settings;
+#[cfg(not(feature = "wire"))]
 use clock::Clock;
+#[cfg(feature = "wire")]
+use over_the_wire::OverTheWire;
 use shard_log::Found;
 
 /// The account that owns every memory stream.
-const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// A stream in memory with the rules of the service: hash ranges, sequence numbers, splits, merges, retention, limits.
 ///
@@ -65,10 +74,12 @@ pub struct MemoryStream {
 
 struct Shared {
     id: StreamId,
-    settings: Settings,
+    settings: Mutex<Settings>,
     clock: Clock,
     log: Mutex<Log>,
     changed: Notify,
+    #[cfg(feature = "wire")]
+    wire: OverTheWire,
 }
 
 impl MemoryStream {
@@ -87,11 +98,22 @@ impl MemoryStream {
     }
 
     fn from_builder(builder: MemoryStreamBuilder) -> Self {
-        let MemoryStreamBuilder { name, shards, start_time, settings } = builder;
+        let MemoryStreamBuilder { name, shards, start_time, predecessors, settings } = builder;
         let clock = Clock::starting_at(start_time);
         let id = StreamId::new(name).with_account(ACCOUNT).with_created_at(clock.start());
-        let log = Mutex::new(Log::new(shards, clock.now()));
-        Self { shared: Arc::new(Shared { id, settings, clock, log, changed: Notify::new() }) }
+        let log = Mutex::new(Log::new(shards, predecessors, clock.now()));
+        let settings = Mutex::new(settings);
+        Self {
+            shared: Arc::new(Shared {
+                id,
+                settings,
+                clock,
+                log,
+                changed: Notify::new(),
+                #[cfg(feature = "wire")]
+                wire: OverTheWire::default(),
+            }),
+        }
     }
 
     /// What the stream's clock shows, in whole milliseconds.
@@ -104,53 +126,6 @@ impl MemoryStream {
     #[must_use]
     pub fn shards(&self) -> Vec<Shard> {
         self.with_log(|log, _| log.shards().map(|log| log.shard.clone()).collect())
-    }
-
-    /// Puts a record on the shard of its partition key; answers where it went.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`](kinesis_core::ErrorKind::Invalid) for a key or payload that the service would refuse, and when the
-    /// stream was [finished](Self::finish).
-    pub fn put(
-        &self,
-        partition_key: impl Into<PartitionKey>,
-        data: impl Into<Bytes>,
-    ) -> Result<(ShardId, SequenceNumber)> {
-        self.put_record(NewRecord::new(partition_key, data))
-    }
-
-    /// Puts a record; answers where it went.
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put).
-    pub fn put_record(&self, record: NewRecord) -> Result<(ShardId, SequenceNumber)> {
-        record.check(self.settings().max_record_size)?;
-        let put = self.with_log(|log, now| log.put(record, now))?;
-        self.shared.changed.notify_waiters();
-        Ok(put)
-    }
-
-    /// Puts many records in this order, all at one instant; answers where each went.
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put); then none of them was put.
-    pub fn put_all<R: Into<NewRecord>>(
-        &self,
-        records: impl IntoIterator<Item = R>,
-    ) -> Result<Vec<(ShardId, SequenceNumber)>> {
-        // Collected first: an iterator of the caller's must not run under the lock.
-        let records: Vec<NewRecord> = records.into_iter().map(Into::into).collect();
-        for (index, record) in records.iter().enumerate() {
-            let check = record.check(self.settings().max_record_size);
-            check.map_err(|error| Error::invalid(format!("record {index}: {error}")))?;
-        }
-        let put = self
-            .with_log(|log, now| records.into_iter().map(|record| log.put(record, now)).collect::<Result<Vec<_>>>())?;
-        self.shared.changed.notify_waiters();
-        Ok(put)
     }
 
     /// Closes a shard and opens two children in the lower and upper half of its hash keys.
@@ -182,6 +157,21 @@ impl MemoryStream {
         self.reshard(|log, now| log.merge(a, b, now))
     }
 
+    /// Keeps records for another time from now on. What was forgotten before stays so.
+    pub fn set_retention(&self, retention: Duration) {
+        self.change(|settings| settings.retention = retention);
+    }
+
+    /// Takes payloads of at most `bytes` from now on.
+    ///
+    /// # Panics
+    ///
+    /// When that is over the service's 10 MiB.
+    pub fn set_max_record_size(&self, bytes: usize) {
+        assert!(bytes <= 10 << 20, "a payload of {bytes} bytes is over the service's 10 MiB");
+        self.change(|settings| settings.max_record_size = bytes);
+    }
+
     /// Forgets every record up to this number, on all shards, as retention does with time. A closed shard that ends
     /// before it disappears.
     pub fn trim(&self, through: SequenceNumber) {
@@ -204,10 +194,10 @@ impl MemoryStream {
 
     /// Works on the log with what retention took away already gone.
     pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut Log, SystemTime) -> T) -> T {
-        let now = self.now();
+        let (now, retention) = (self.now(), self.settings().retention);
         // A panic inside leaves the log in one piece: every change of it is a push or a pop.
         let mut log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.expire(self.settings().retention, now);
+        log.expire(retention, now);
         work(&mut log, now)
     }
 
@@ -224,15 +214,15 @@ impl MemoryStream {
         self.with_log(|log, now| {
             let shard = log.get_mut(id)?;
             check(shard)?;
-            let instant = Instant::now();
-            if let Some(limits) = self.settings().read_limits.as_ref().filter(|_| admit) {
+            let (instant, limits) = (Instant::now(), self.settings().read_limits);
+            if let Some(limits) = limits.as_ref().filter(|_| admit) {
                 shard.traffic.admit(limits, instant).map_err(|wait| {
                     let message = format!("rate exceeded for the shard in stream {}", self.id().name);
                     Error::throttled(Some(wait), message).on_shard(id)
                 })?;
             }
             let found = shard.read(request, now);
-            if let Some(limits) = self.settings().read_limits.as_ref().filter(|_| admit || !found.records.is_empty()) {
+            if let Some(limits) = limits.as_ref().filter(|_| admit || !found.records.is_empty()) {
                 let bytes = found.records.iter().map(Record::size).sum();
                 shard.traffic.spend(limits, instant, bytes);
             }
@@ -250,8 +240,13 @@ impl MemoryStream {
         &self.shared.id
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.shared.settings
+    /// What the stream's settings are now. The lock is held by nobody who takes another.
+    pub(crate) fn settings(&self) -> Settings {
+        *self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.shared.settings.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn changed(&self) -> Notified<'_> {

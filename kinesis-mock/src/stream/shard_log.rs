@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use kinesis_core::{Error, ErrorKind, HashRange, Record, Result, SequenceNumber, Shard, StartPosition};
 
 use super::limits::Traffic;
+#[cfg(feature = "wire")]
+use super::limits::Written;
 
 /// The log of one shard.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct ShardLog {
     pub(crate) opened_at: SystemTime,
     pub(crate) closed_at: Option<SystemTime>,
     pub(crate) traffic: Traffic,
+    #[cfg(feature = "wire")]
+    pub(crate) written: Written,
     records: VecDeque<Record>,
     /// The number of the last record that retention or a trim took away.
     trimmed: Option<SequenceNumber>,
@@ -51,6 +55,8 @@ impl ShardLog {
             opened_at,
             closed_at: None,
             traffic: Traffic::default(),
+            #[cfg(feature = "wire")]
+            written: Written::default(),
             records: VecDeque::new(),
             trimmed: None,
         }
@@ -102,9 +108,12 @@ impl ShardLog {
         }
         let records: Vec<Record> = self.records.range(start..end).cloned().collect();
         let last = records.last();
-        let behind = match last.filter(|_| end < self.records.len()).and_then(|last| last.arrived_at) {
+        let behind = match self.records.get(end) {
             // There is more, so zero would be a lie even within the same millisecond.
-            Some(at) => now.duration_since(at).unwrap_or_default().max(Duration::from_millis(1)),
+            Some(next) => {
+                let at = last.unwrap_or(next).arrived_at.unwrap_or(now);
+                now.duration_since(at).unwrap_or_default().max(Duration::from_millis(1))
+            }
             None => Duration::ZERO,
         };
         Found {

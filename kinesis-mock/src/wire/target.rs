@@ -1,47 +1,101 @@
-//! The stream that a request names, by name or ARN.
+//! The stream or consumer that a request names, by name or ARN.
 
-use serde::Deserialize;
+use kinesis_core::ShardId;
 
-use super::error::Refusal;
-use crate::MemoryStream;
+use super::refusal::Refusal;
+use crate::account::{Consumer, Entry};
+use crate::stream::ACCOUNT;
+use crate::{Account, MemoryStream};
 
-/// The fields by which most operations name their stream.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Target {
-    #[serde(rename = "StreamName")]
-    name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    arn: Option<String>,
+/// The two members by which most operations name their stream. One is enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    name: Option<&'a str>,
+    arn: Option<&'a str>,
 }
 
-impl Target {
-    /// Refuses a request for another stream than the one behind this door, or for none.
-    pub(super) fn check(&self, stream: &MemoryStream) -> Result<(), Refusal> {
-        match self.asked() {
-            None => Err(Refusal::invalid_argument("Either StreamName or StreamARN must be provided.")),
-            Some(asked) if stream.id().name == *asked => Ok(()),
-            Some(asked) => {
-                Err(Refusal::not_found(format!("Stream {asked} under account {} not found.", account(stream))))
+impl<'a> Target<'a> {
+    pub(super) fn new(name: &'a Option<String>, arn: &'a Option<String>) -> Self {
+        Self { name: name.as_deref(), arn: arn.as_deref() }
+    }
+
+    pub(super) fn is_absent(self) -> bool {
+        self.name.is_none() && self.arn.is_none()
+    }
+
+    /// The stream, whatever its status.
+    pub(super) fn find(self, account: &Account) -> Result<Entry, Refusal> {
+        let of_arn = self.arn.map(|arn| arn.rsplit_once('/').map_or(arn, |(_, name)| name));
+        let name = match (self.name, of_arn) {
+            (Some(name), Some(other)) if name != other => {
+                return Err(Refusal::invalid_argument(format!(
+                    "StreamName {name} and StreamARN {} name different streams.",
+                    self.arn.unwrap_or_default()
+                )));
             }
+            (name, of_arn) => name.or(of_arn),
+        };
+        let name = name.ok_or_else(|| Refusal::invalid_argument("Either StreamName or StreamARN must be provided."))?;
+        account.entry(name).ok_or_else(|| unknown(name))
+    }
+
+    /// The stream, once there is something to read and write.
+    pub(super) fn ready(self, account: &Account) -> Result<MemoryStream, Refusal> {
+        let entry = self.find(account)?;
+        match entry.phase {
+            crate::account::Phase::Creating { .. } => Err(unknown(&entry.stream.id().name)),
+            _ => Ok(entry.stream),
         }
     }
 
-    pub(super) fn is_absent(&self) -> bool {
-        self.asked().is_none()
-    }
-
-    fn asked(&self) -> Option<&str> {
-        let of_arn = self.arn.as_deref().map(|arn| arn.rsplit_once('/').map_or(arn, |(_, name)| name));
-        self.name.as_deref().or(of_arn)
+    /// The stream, when nothing is being done to it.
+    pub(super) fn active(self, account: &Account) -> Result<Entry, Refusal> {
+        let entry = self.find(account)?;
+        match entry.phase.is_active() {
+            true => Ok(entry),
+            false => Err(Refusal::in_use(format!(
+                "Stream {} under account {ACCOUNT} not ACTIVE, instead in state {}",
+                entry.stream.id().name,
+                entry.phase.status()
+            ))),
+        }
     }
 }
 
-/// The ARN of the stream, in a region of the mock's own.
-pub(super) fn arn(stream: &MemoryStream) -> String {
-    format!("arn:aws:kinesis:us-east-1:{}:stream/{}", account(stream), stream.id().name)
+fn unknown(name: &str) -> Refusal {
+    Refusal::not_found(format!("Stream {name} under account {ACCOUNT} not found."))
 }
 
-fn account(stream: &MemoryStream) -> &str {
-    stream.id().account.as_deref().unwrap_or_default()
+pub(super) fn unknown_shard(stream: &MemoryStream, shard: &ShardId) -> Refusal {
+    let name = &stream.id().name;
+    Refusal::not_found(format!("Shard {shard} in stream {name} under account {ACCOUNT} does not exist"))
+}
+
+/// The ARN of a stream.
+pub(super) fn arn(account: &Account, stream: &MemoryStream) -> String {
+    format!("arn:aws:kinesis:{}:{ACCOUNT}:stream/{}", account.region(), stream.id().name)
+}
+
+/// The ARN of a consumer: its creation time tells it from one of the same name before.
+pub(super) fn consumer_arn(account: &Account, stream: &MemoryStream, consumer: &Consumer) -> String {
+    format!("{}/consumer/{}:{}", arn(account, stream), consumer.name, created_second(consumer))
+}
+
+/// The consumer of an ARN and its stream.
+pub(super) fn find_consumer(account: &Account, arn: &str) -> Result<(MemoryStream, Consumer), Refusal> {
+    let unknown = || Refusal::not_found(format!("Consumer {arn} under account {ACCOUNT} not found."));
+    let (stream, consumer) = arn.split_once("/consumer/").ok_or_else(|| {
+        Refusal::invalid_argument(format!(
+            "ConsumerARN {arn} is not of the form arn:aws:kinesis:REGION:ACCOUNT:stream/NAME/consumer/NAME:TIME"
+        ))
+    })?;
+    let stream = Target { name: None, arn: Some(stream) }.find(account)?.stream;
+    let (name, second) = consumer.rsplit_once(':').ok_or_else(unknown)?;
+    let found = stream.with_consumers(|consumers| consumers.get(name).cloned());
+    let found = found.filter(|found| created_second(found).to_string() == second).ok_or_else(unknown)?;
+    Ok((stream, found))
+}
+
+fn created_second(consumer: &Consumer) -> u64 {
+    consumer.created_at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

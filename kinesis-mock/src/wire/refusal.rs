@@ -3,13 +3,21 @@
 use std::borrow::Cow;
 
 use kinesis_core::ErrorKind;
-use serde_json::json;
+use serde::Serialize;
 
 /// What the service answers instead of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: Cow<'static, str>,
     pub(super) message: String,
+}
+
+/// A refusal as the body of an answer has it.
+#[derive(Debug, Serialize)]
+pub(super) struct RefusalBody<'a> {
+    #[serde(rename = "__type")]
+    code: &'a str,
+    message: &'a str,
 }
 
 impl Refusal {
@@ -25,17 +33,26 @@ impl Refusal {
         Self::new("ResourceNotFoundException", message)
     }
 
+    pub(super) fn in_use(message: impl Into<String>) -> Self {
+        Self::new("ResourceInUseException", message)
+    }
+
+    pub(super) fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self::new("LimitExceededException", message)
+    }
+
     /// The HTTP status: 400 but for the service's own faults.
     pub(super) fn status(&self) -> u16 {
         match &*self.code {
             "InternalFailure" | "InternalFailureException" | "InternalServerError" => 500,
+            "RequestEntityTooLargeException" => 413,
             "ServiceUnavailable" | "ServiceUnavailableException" => 503,
             _ => 400,
         }
     }
 
-    pub(super) fn body(&self) -> Vec<u8> {
-        json!({ "__type": self.code, "message": self.message }).to_string().into_bytes()
+    pub(super) fn body(&self) -> RefusalBody<'_> {
+        RefusalBody { code: &self.code, message: &self.message }
     }
 }
 

@@ -1,19 +1,19 @@
-//! The operations that say what the stream and its shards are.
+//! The operation that lists the shards of a stream.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use kinesis_core::{HashRange, Shard, ShardId};
 use serde::{Deserialize, Serialize};
 
-use super::error::Refusal;
-use super::target::{self, Target};
-use super::tokens::{self, ListToken};
-use super::{from_seconds, to_seconds};
-use crate::MemoryStream;
+use crate::account::Phase;
 use crate::stream::ShardLog;
+use crate::wire::codec::Timestamp;
+use crate::wire::refusal::Refusal;
+use crate::wire::target::Target;
+use crate::wire::tokens::{self, OfStream, ShardsToken};
+use crate::wire::validation;
+use crate::{Account, MemoryStream};
 
-/// How long a `NextToken` is good for (API reference of `ListShards`).
-const TOKEN_EXPIRY: Duration = Duration::from_secs(300);
 /// Shards of a page, where the request does not say (API reference of `ListShards`).
 const DEFAULT_PAGE: usize = 1000;
 /// The largest `MaxResults` (API reference of `ListShards`).
@@ -21,26 +21,27 @@ const MAX_PAGE: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ListShards {
-    #[serde(flatten)]
-    target: Target,
+pub(in crate::wire) struct ListShards {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
     next_token: Option<String>,
     exclusive_start_shard_id: Option<ShardId>,
-    max_results: Option<usize>,
+    max_results: Option<i64>,
     shard_filter: Option<ShardFilter>,
+    stream_creation_timestamp: Option<Timestamp>,
 }
 
 /// Which shards a listing holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ShardFilter {
-    r#type: FilterType,
+pub(in crate::wire) struct ShardFilter {
+    r#type: Option<String>,
     shard_id: Option<ShardId>,
-    timestamp: Option<f64>,
+    timestamp: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy)]
 enum FilterType {
     AfterShardId,
     AtTrimHorizon,
@@ -50,17 +51,28 @@ enum FilterType {
     FromTimestamp,
 }
 
+/// The words of the API.
+const FILTER_TYPES: [(&str, FilterType); 6] = [
+    ("AFTER_SHARD_ID", FilterType::AfterShardId),
+    ("AT_TRIM_HORIZON", FilterType::AtTrimHorizon),
+    ("FROM_TRIM_HORIZON", FilterType::FromTrimHorizon),
+    ("AT_LATEST", FilterType::AtLatest),
+    ("AT_TIMESTAMP", FilterType::AtTimestamp),
+    ("FROM_TIMESTAMP", FilterType::FromTimestamp),
+];
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ShardPage {
+pub(in crate::wire) struct ShardPage {
     shards: Vec<ListedShard>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
+/// A shard as listings have it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ListedShard {
+pub(super) struct ListedShard {
     shard_id: ShardId,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_shard_id: Option<ShardId>,
@@ -81,7 +93,7 @@ struct SequenceNumberRange {
 /// A range of hash keys, both ends included, as decimal text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct HashKeyRange {
+pub(in crate::wire) struct HashKeyRange {
     starting_hash_key: String,
     ending_hash_key: String,
 }
@@ -93,7 +105,7 @@ impl From<HashRange> for HashKeyRange {
 }
 
 impl ListedShard {
-    fn new(log: &ShardLog) -> Self {
+    pub(super) fn new(log: &ShardLog) -> Self {
         let Shard { id, parents, starting_sequence_number, ending_sequence_number, .. } = &log.shard;
         Self {
             shard_id: id.clone(),
@@ -109,18 +121,12 @@ impl ListedShard {
 }
 
 /// Lists the shards page by page. A page after the first is asked for with its token and nothing else.
-pub(super) fn list_shards(stream: &MemoryStream, request: &ListShards) -> Result<ShardPage, Refusal> {
-    let (after, filter) = match &request.next_token {
-        None => {
-            request.target.check(stream)?;
-            (request.exclusive_start_shard_id.clone(), request.shard_filter.clone())
-        }
-        Some(token) => resume(stream, request, token)?,
+pub(in crate::wire) fn list_shards(account: &Account, request: &ListShards) -> Result<ShardPage, Refusal> {
+    let page = validation::within("maxResults", request.max_results, 1..=MAX_PAGE, DEFAULT_PAGE)?;
+    let (stream, after, filter) = match &request.next_token {
+        None => first_page(account, request)?,
+        Some(token) => resume(account, request, token)?,
     };
-    let page = request.max_results.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&page) {
-        return Err(Refusal::invalid_argument(format!("MaxResults is {page}, but must lie between 1 and {MAX_PAGE}.")));
-    }
     let selects = Selection::new(filter.as_ref())?;
     stream.with_log(|log, now| {
         let retained: Vec<&ShardId> = log.shards().map(|log| &log.shard.id).collect();
@@ -132,30 +138,46 @@ pub(super) fn list_shards(stream: &MemoryStream, request: &ListShards) -> Result
         let shards: Vec<_> = left.by_ref().take(page).map(ListedShard::new).collect();
         let last = shards.last().filter(|_| left.next().is_some());
         let next_token = last.map(|last| {
-            let stream = stream.id().name.to_string();
-            tokens::seal(&ListToken { stream, after: last.shard_id.clone(), filter: filter.clone(), issued: now })
+            let (stream, after) = (OfStream::new(&stream), last.shard_id.clone());
+            tokens::seal(&ShardsToken { stream, after, filter: filter.clone(), issued: now })
         });
         Ok(ShardPage { shards, next_token })
     })
 }
 
-fn resume(
-    stream: &MemoryStream,
-    request: &ListShards,
-    token: &str,
-) -> Result<(Option<ShardId>, Option<ShardFilter>), Refusal> {
-    if !request.target.is_absent() || request.exclusive_start_shard_id.is_some() || request.shard_filter.is_some() {
+/// The stream, and the shard and filter after and by which it is listed.
+type Page = (MemoryStream, Option<ShardId>, Option<ShardFilter>);
+
+fn first_page(account: &Account, request: &ListShards) -> Result<Page, Refusal> {
+    let entry = Target::new(&request.stream_name, &request.stream_arn).find(account)?;
+    let name = &entry.stream.id().name;
+    if let Phase::Creating { .. } = entry.phase {
+        return Err(Refusal::in_use(format!("Stream {name} is CREATING: its shards can be listed once it is ACTIVE.")));
+    }
+    let created = entry.stream.id().created_at.map(Timestamp::from);
+    if request.stream_creation_timestamp.is_some_and(|asked| Some(asked) != created) {
+        return Err(Refusal::not_found(format!("No stream {name} was created at the StreamCreationTimestamp.")));
+    }
+    Ok((entry.stream, request.exclusive_start_shard_id.clone(), request.shard_filter.clone()))
+}
+
+fn resume(account: &Account, request: &ListShards, token: &str) -> Result<Page, Refusal> {
+    let is_alone = Target::new(&request.stream_name, &request.stream_arn).is_absent()
+        && request.exclusive_start_shard_id.is_none()
+        && request.shard_filter.is_none()
+        && request.stream_creation_timestamp.is_none();
+    if !is_alone {
         return Err(Refusal::invalid_argument(
-            "NextToken must come alone, without StreamName, StreamARN, ExclusiveStartShardId or ShardFilter.",
+            "NextToken must come alone, without StreamName, StreamARN, StreamCreationTimestamp, ExclusiveStartShardId \
+             or ShardFilter.",
         ));
     }
-    let token: ListToken = tokens::unseal(token)
-        .filter(|token: &ListToken| stream.id().name == *token.stream)
-        .ok_or_else(|| Refusal::invalid_argument("NextToken is invalid."))?;
-    if tokens::is_expired(token.issued, stream.now(), TOKEN_EXPIRY) {
-        return Err(Refusal::new("ExpiredNextTokenException", "NextToken is older than 300 seconds."));
-    }
-    Ok((Some(token.after), token.filter))
+    let token: ShardsToken = tokens::unseal_page(token)?;
+    let stream = token.stream.find(account).ok_or_else(|| {
+        Refusal::not_found(format!("Stream {} of this NextToken does not exist any more.", token.stream.name()))
+    })?;
+    tokens::check_page_age(token.issued, stream.now())?;
+    Ok((stream, Some(token.after), token.filter))
 }
 
 /// A filter that was checked.
@@ -174,10 +196,11 @@ impl Selection {
     fn new(filter: Option<&ShardFilter>) -> Result<Self, Refusal> {
         let Some(filter) = filter else { return Ok(Self::All) };
         let time = || {
-            let time = filter.timestamp.and_then(from_seconds);
+            let time = filter.timestamp.map(Timestamp::time);
             time.ok_or_else(|| Refusal::invalid_argument("A ShardFilter by time needs a Timestamp."))
         };
-        Ok(match filter.r#type {
+        let word = validation::required("shardFilter.type", filter.r#type.as_deref())?;
+        Ok(match validation::one_of("shardFilter.type", word, &FILTER_TYPES)? {
             FilterType::FromTrimHorizon => Self::All,
             FilterType::AtTrimHorizon => Self::Oldest,
             FilterType::AtLatest => Self::Open,
@@ -201,55 +224,4 @@ impl Selection {
             Self::OpenSince(time) => log.closed_at.is_none_or(|at| at >= *time),
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct DescribeStreamSummary {
-    #[serde(flatten)]
-    target: Target,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Described {
-    stream_description_summary: Summary,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Summary {
-    stream_name: String,
-    #[serde(rename = "StreamARN")]
-    stream_arn: String,
-    stream_status: &'static str,
-    retention_period_hours: u64,
-    stream_creation_timestamp: f64,
-    enhanced_monitoring: [(); 0],
-    encryption_type: &'static str,
-    open_shard_count: usize,
-    consumer_count: u32,
-    #[serde(rename = "MaxRecordSizeInKiB")]
-    max_record_size_in_kib: usize,
-}
-
-/// Says what the stream is, without its shards.
-pub(super) fn describe_stream_summary(
-    stream: &MemoryStream,
-    request: &DescribeStreamSummary,
-) -> Result<Described, Refusal> {
-    request.target.check(stream)?;
-    let settings = stream.settings();
-    let stream_description_summary = Summary {
-        stream_name: stream.id().name.to_string(),
-        stream_arn: target::arn(stream),
-        stream_status: "ACTIVE",
-        retention_period_hours: settings.retention.as_secs() / 3600,
-        stream_creation_timestamp: stream.id().created_at.map_or(0.0, to_seconds),
-        enhanced_monitoring: [],
-        encryption_type: "NONE",
-        open_shard_count: stream.with_log(|log, _| log.shards().filter(|log| !log.shard.closed).count()),
-        consumer_count: 0,
-        max_record_size_in_kib: settings.max_record_size / 1024,
-    };
-    Ok(Described { stream_description_summary })
 }
