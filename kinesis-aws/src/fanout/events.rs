@@ -26,6 +26,7 @@ use super::reader::FanOut;
 use crate::answer::Answer;
 use crate::classify::{classify, kind_of, one_line};
 use crate::fast::encode::{self, format_of};
+use crate::fast::tee::errors_in_json;
 use crate::place::Place;
 use crate::served_at::{ServedAt, date_of};
 use crate::{WireFormat, convert, fast};
@@ -47,7 +48,7 @@ pub(super) async fn subscribe(fan_out: &FanOut, shard: &ShardId, from: Place) ->
     let (kind, number, time) = from.in_words();
     let position = StartingPosition::builder().r#type(kind).set_sequence_number(number).set_timestamp(time);
     let position = position.build().map_err(|error| Error::contract("a position has a type").because(error))?;
-    let (served_at, body) = (ServedAt::default(), TakenBody::default());
+    let (served_at, body) = (ServedAt::default(), TakenBody { format: fan_out.wire_format, slot: Arc::default() });
     // Silence is normal here, and is watched by whoever reads.
     let patient =
         aws_sdk_kinesis::config::Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -56,9 +57,6 @@ pub(super) async fn subscribe(fan_out: &FanOut, shard: &ShardId, from: Place) ->
     request = request.interceptor(served_at.clone());
     if fan_out.is_fast() {
         request = request.interceptor(body.clone());
-        if fan_out.wire_format == WireFormat::Cbor {
-            request = request.interceptor(InCbor);
-        }
     }
     match request.send().await {
         Ok(output) => {
@@ -178,13 +176,22 @@ fn broken_off() -> Error {
     Error::transient("the connection of the subscription broke off")
 }
 
-/// Writes the request in CBOR, so that events come in it.
-#[derive(Debug)]
-struct InCbor;
+/// Takes the body of an answer that is a success, and leaves an empty one.
+#[derive(Debug, Clone)]
+struct TakenBody {
+    format: WireFormat,
+    slot: Arc<Mutex<Option<SdkBody>>>,
+}
 
-impl Intercept for InCbor {
+impl TakenBody {
+    fn take(&self) -> Option<SdkBody> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Intercept for TakenBody {
     fn name(&self) -> &'static str {
-        "InCbor"
+        "TakenBody"
     }
 
     fn modify_before_signing(
@@ -193,23 +200,11 @@ impl Intercept for InCbor {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        encode::to_cbor(context.request_mut())
-    }
-}
-
-/// Takes the body of an answer that is a success, and leaves an empty one.
-#[derive(Debug, Clone, Default)]
-struct TakenBody(Arc<Mutex<Option<SdkBody>>>);
-
-impl TakenBody {
-    fn take(&self) -> Option<SdkBody> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Intercept for TakenBody {
-    fn name(&self) -> &'static str {
-        "TakenBody"
+        // Events come in what was asked in.
+        if self.format == WireFormat::Cbor {
+            encode::to_cbor(context.request_mut())?;
+        }
+        Ok(())
     }
 
     fn modify_before_deserialization(
@@ -221,7 +216,9 @@ impl Intercept for TakenBody {
         let response = context.response_mut();
         if response.status().is_success() {
             let body = std::mem::replace(response.body_mut(), SdkBody::empty());
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        } else {
+            errors_in_json(response);
         }
         Ok(())
     }

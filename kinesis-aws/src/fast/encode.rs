@@ -32,7 +32,7 @@ pub(crate) fn to_cbor(request: &mut HttpRequest) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Writes a value of the kinds that requests to read have: no payload and no time is among them.
+/// Writes a value of the kinds that requests to read have: no payload is among them.
 fn write(value: &Value, to: &mut Vec<u8>) -> Result<(), BoxError> {
     match value {
         Value::Null => to.push(0xf6),
@@ -54,10 +54,21 @@ fn write(value: &Value, to: &mut Vec<u8>) -> Result<(), BoxError> {
             for (name, value) in members {
                 head(3, name.len() as u64, to);
                 to.extend_from_slice(name.as_bytes());
-                write(value, to)?;
+                match name.as_str() {
+                    "Timestamp" => write_time(value, to)?,
+                    _ => write(value, to)?,
+                }
             }
         }
     }
+    Ok(())
+}
+
+/// A time, which is seconds in JSON, and milliseconds with a tag in CBOR.
+fn write_time(value: &Value, to: &mut Vec<u8>) -> Result<(), BoxError> {
+    let seconds = value.as_f64().ok_or("a time is a number")?;
+    head(6, 1, to);
+    head(0, (seconds * 1000.0).round().max(0.0) as u64, to);
     Ok(())
 }
 
@@ -103,6 +114,13 @@ mod tests {
         assert!(body == written || body == other, "{body:?}");
         assert_eq!(request.headers().get("content-length"), Some(&*body.len().to_string()));
         assert_eq!(format_of(request.headers().get("content-type")), WireFormat::Cbor);
+    }
+
+    #[test]
+    fn a_time_is_written_in_milliseconds() {
+        let mut written = Vec::new();
+        write(&serde_json::json!({"Timestamp": 1704067200.25}), &mut written).unwrap();
+        assert_eq!(written, b"\xa1\x69Timestamp\xc1\x1b\x00\x00\x01\x8c\xc2\x51\xf4\xfa");
     }
 
     #[test]

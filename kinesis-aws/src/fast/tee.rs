@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
 };
@@ -77,16 +78,21 @@ impl Intercept for Tee {
         let response = context.response_mut();
         let format = encode::format_of(response.headers().get("content-type"));
         if !response.status().is_success() {
-            if format == WireFormat::Cbor {
-                let error = std::mem::replace(response.body_mut(), SdkBody::taken());
-                *response.body_mut() = SdkBody::from_body_1_x(ErrorBody { body: error, read: Vec::new(), over: false });
-            }
+            errors_in_json(response);
             return Ok(());
         }
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
         let tee = TeeBody { body, parser: Some(Ok(Parser::new(format))), slot: self.slot.clone() };
         *response.body_mut() = SdkBody::from_body_1_x(tee);
         Ok(())
+    }
+}
+
+/// Gives the SDK the body of an error in JSON, whatever it is written in.
+pub(crate) fn errors_in_json(response: &mut HttpResponse) {
+    if encode::format_of(response.headers().get("content-type")) == WireFormat::Cbor {
+        let error = std::mem::replace(response.body_mut(), SdkBody::taken());
+        *response.body_mut() = SdkBody::from_body_1_x(ErrorBody { body: error, read: Vec::new(), over: false });
     }
 }
 

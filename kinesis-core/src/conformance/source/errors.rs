@@ -48,8 +48,15 @@ async fn a_permanent_error_repeats(rig: Rig) -> Kept {
     let mut tail = rig.open_at_horizon(&puts[0].shard).await?;
     tail.expect_by(&puts[..1], 1).await?;
     rig.harness.fail(Fault::Permanent).await;
+    let mut answer = tail.read_once(1).await;
+    if answer.as_ref().is_ok_and(|batch| !batch.records.is_empty()) {
+        // A source that is pushed to had it before it was broken.
+        answer = tail.read_once(1).await;
+    }
     for nth in 1..=3 {
-        let answer = tail.read_once(1).await;
+        if nth > 1 {
+            answer = tail.read_once(1).await;
+        }
         let refused = answer.as_ref().is_err_and(|error| !error.kind().is_retryable());
         ensure!(refused, "with the source broken for good, read {nth} gave {answer:?}");
     }
