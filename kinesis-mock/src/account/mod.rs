@@ -65,11 +65,13 @@ pub(crate) struct Entry {
     pub(crate) phase: Phase,
     pub(crate) on_demand: bool,
     pub(crate) tags: BTreeMap<String, String>,
+    /// When its shards were counted anew, as far as that still matters.
+    pub(crate) scaled: Vec<Instant>,
 }
 
 impl Entry {
     fn new(stream: MemoryStream, phase: Phase) -> Self {
-        Self { stream, phase, on_demand: false, tags: BTreeMap::new() }
+        Self { stream, phase, on_demand: false, tags: BTreeMap::new(), scaled: Vec::new() }
     }
 }
 
