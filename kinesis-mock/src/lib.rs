@@ -3,6 +3,50 @@
 //! A [`MemoryStream`] has two doors onto one log. It is a [`StreamSource`](kinesis_core::StreamSource) by itself, and
 //! with the feature `wire` the real AWS SDK talks to it through `http_client`, without a socket. Its time is
 //! tokio's clock, so that a paused runtime lives through a day of polling in milliseconds.
+//!
+//! # The wire
+//!
+//! `http_client` serves one stream, an `Account` many, which come and go over the wire too. Both know the operations of the
+//! Kinesis API that consumers and producers call, in JSON and in CBOR: streams (`CreateStream`, `DeleteStream`,
+//! `DescribeStream`, `DescribeStreamSummary`, `ListStreams`, `DescribeLimits`, retention, record size, tags), shards
+//! (`ListShards`, `SplitShard`, `MergeShards`, `UpdateShardCount`), records (`PutRecord`, `PutRecords`, `GetShardIterator`,
+//! `GetRecords`) and enhanced fan-out (the four operations on consumers, `SubscribeToShard`). They validate, refuse and limit
+//! as the service does; limits are off until asked for. An `Answer` or a `Rule` makes a call go wrong.
+//!
+//! With the feature `server` the same is on a socket. In a test: `let server = Server::start(&account).await?`, and
+//! `server.endpoint()` is what the client is given. Or as a program:
+//!
+//! ```text
+//! cargo run -p kinesis-mock --features server -- --listen 127.0.0.1:4567 --stream orders:4
+//! kinesis-mock listens on http://127.0.0.1:4567
+//! ```
+//!
+//! It also takes `--limits aws` and `--faults FILE`, a list of rules as `Rule::list_from_json` reads it. Any credentials and
+//! any region do, but there have to be some:
+//!
+//! ```text
+//! export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+//! export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567
+//! aws kinesis put-record --stream-name orders --partition-key customer-7 --data aGVsbG8=
+//! aws kinesis list-shards --stream-name orders
+//! ```
+//!
+//! ```python
+//! import boto3
+//! kinesis = boto3.client("kinesis", endpoint_url="http://127.0.0.1:4567")
+//! stream = kinesis.describe_stream_summary(StreamName="orders")["StreamDescriptionSummary"]
+//! consumer = kinesis.register_stream_consumer(StreamARN=stream["StreamARN"], ConsumerName="app")["Consumer"]
+//! events = kinesis.subscribe_to_shard(
+//!     ConsumerARN=consumer["ConsumerARN"],
+//!     ShardId="shardId-000000000000",
+//!     StartingPosition={"Type": "TRIM_HORIZON"},
+//! )["EventStream"]
+//! for event in events:
+//!     print(event["SubscribeToShardEvent"]["Records"])
+//! ```
+//!
+//! What differs from the service: one account and one region; no IAM, no encryption, no signatures checked; rates of calls
+//! are limited on shards only; a payload may have as many bytes as the stream's largest record, its key not counted.
 
 #[cfg(feature = "wire")]
 mod account;

@@ -1,5 +1,7 @@
 //! What a consumer depends on and what emulators get wrong, row by row, with the real SDK through a socket.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod common;
 
 use std::time::Duration;
@@ -12,6 +14,8 @@ use aws_sdk_kinesis::types::{
     SubscribeToShardEventStream,
 };
 use kinesis_mock::{Account, MemoryStream, ReadLimits, Server, WriteLimits};
+
+use tokio::time::Instant;
 
 use common::{code, sdk};
 
@@ -168,13 +172,14 @@ async fn reads_and_writes_are_limited_as_by_the_service() {
     let server = Server::start(&account).await.unwrap();
     let client = sdk(&server.endpoint());
     let tip = iterator(&client, From::Latest).await;
-    let mut codes = Vec::new();
-    for _ in 0..6 {
-        let call = client.get_records().shard_iterator(&tip).send().await;
-        codes.push(call.is_ok());
-    }
-    // The sixth comes within the second of the first, unless this machine stands still in between.
-    assert_eq!(codes, [true, true, true, true, true, false]);
+    let calls = within_a_second(async || {
+        let mut calls = Vec::new();
+        for _ in 0..6 {
+            calls.push(client.get_records().shard_iterator(&tip).send().await.is_ok());
+        }
+        calls
+    });
+    assert_eq!(calls.await, [true, true, true, true, true, false]);
     stream.put_all((0..10).map(|_| ("k", vec![0; (1 << 20) - 1]))).unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let all = read(&client, &tip, 10_000).await;
@@ -182,11 +187,27 @@ async fn reads_and_writes_are_limited_as_by_the_service() {
     let again = client.get_records().shard_iterator(all.next_shard_iterator().unwrap()).send().await;
     assert_eq!(code(again), "ProvisionedThroughputExceededException");
 
-    let mut failed = 0;
-    for _ in 0..3 {
-        let entries = (0..500).map(|_| entry("x")).collect();
-        let output = client.put_records().stream_name("orders").set_records(Some(entries)).send().await.unwrap();
-        failed += output.failed_record_count().unwrap();
+    let failed = within_a_second(async || {
+        let mut failed = 0;
+        for _ in 0..3 {
+            let entries = (0..500).map(|_| entry("x")).collect();
+            let output = client.put_records().stream_name("orders").set_records(Some(entries)).send().await.unwrap();
+            failed += output.failed_record_count().unwrap();
+        }
+        failed
+    });
+    assert_eq!(failed.await, 500);
+}
+
+/// What is counted by the second can only be told where this machine is fast enough, so a slow attempt is repeated.
+async fn within_a_second<T>(attempt: impl AsyncFn() -> T) -> T {
+    for _ in 0..10 {
+        let start = Instant::now();
+        let result = attempt().await;
+        if start.elapsed() < Duration::from_secs(1) {
+            return result;
+        }
+        tokio::time::sleep(Duration::from_millis(1100)).await;
     }
-    assert_eq!(failed, 500);
+    panic!("this machine does not make a few calls within a second");
 }

@@ -1,5 +1,7 @@
 //! The program `kinesis-mock`: it says where it is, serves, stops when asked to, and explains mistakes.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod common;
 
 use std::process::{Output, Stdio};

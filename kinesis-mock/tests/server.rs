@@ -1,5 +1,7 @@
 //! The server as such: its protocols, its faults, its end, and what it makes of rubbish.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 mod common;
 
 use std::time::Duration;

@@ -32,10 +32,17 @@ impl Default for Settings {
 impl Settings {
     /// A stream that was created at this time, after so many others.
     pub(super) fn stream(&self, name: &str, shards: usize, at: SystemTime, predecessors: u64) -> MemoryStream {
-        let builder = MemoryStream::builder(name).shards(shards).start_time(at).predecessors(predecessors);
-        let builder = self.read_limits.into_iter().fold(builder, |builder, limits| builder.read_limits(limits));
-        let builder = self.write_limits.into_iter().fold(builder, |builder, limits| builder.write_limits(limits));
-        self.empty_every.into_iter().fold(builder, |builder, n| builder.empty_every(n)).build()
+        let mut builder = MemoryStream::builder(name).shards(shards).start_time(at).predecessors(predecessors);
+        if let Some(limits) = self.read_limits {
+            builder = builder.read_limits(limits);
+        }
+        if let Some(limits) = self.write_limits {
+            builder = builder.write_limits(limits);
+        }
+        if let Some(n) = self.empty_every {
+            builder = builder.empty_every(n);
+        }
+        builder.build()
     }
 }
 

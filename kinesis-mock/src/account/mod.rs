@@ -65,11 +65,24 @@ pub(crate) struct Entry {
     pub(crate) phase: Phase,
     pub(crate) on_demand: bool,
     pub(crate) tags: BTreeMap<String, String>,
+    /// When its shards were counted anew, as far as that still matters.
+    pub(crate) scaled: Vec<Instant>,
+}
+
+impl Streams {
+    /// Takes a stream in. Whoever is subscribed to another that it takes the name of is told that it is gone.
+    fn take_in(&mut self, name: &str, entry: Entry) {
+        let stream = entry.stream.clone();
+        let before = self.by_name.insert(name.to_owned(), entry);
+        if let Some(before) = before.filter(|before| !before.stream.is_same(&stream)) {
+            before.stream.abandon();
+        }
+    }
 }
 
 impl Entry {
     fn new(stream: MemoryStream, phase: Phase) -> Self {
-        Self { stream, phase, on_demand: false, tags: BTreeMap::new() }
+        Self { stream, phase, on_demand: false, tags: BTreeMap::new(), scaled: Vec::new() }
     }
 }
 
@@ -86,7 +99,8 @@ impl Account {
     }
 
     /// An account with this one stream, whose clock it shares.
-    pub(crate) fn of(stream: &MemoryStream) -> Self {
+    #[must_use]
+    pub fn of(stream: &MemoryStream) -> Self {
         let account = Self::from_parts(Settings::default(), stream.clock());
         account.add(stream);
         account
@@ -110,8 +124,11 @@ impl Account {
 
     /// Serves a stream that was made elsewhere, in place of one of the same name.
     pub fn add(&self, stream: &MemoryStream) {
-        let entry = Entry::new(stream.clone(), Phase::Active);
-        self.locked().by_name.insert(stream.id().name.to_string(), entry);
+        stream.adopt();
+        let mut streams = self.locked();
+        streams.created += 1;
+        streams.last_created_at = streams.last_created_at.max(stream.id().created_at);
+        streams.take_in(&stream.id().name, Entry::new(stream.clone(), Phase::Active));
     }
 
     /// Creates a stream that is active at once, in place of one of the same name.
@@ -122,7 +139,7 @@ impl Account {
     pub fn create(&self, name: &str, shards: usize) -> MemoryStream {
         let mut streams = self.locked();
         let stream = self.make(&mut streams, name, shards);
-        streams.by_name.insert(name.to_owned(), Entry::new(stream.clone(), Phase::Active));
+        streams.take_in(name, Entry::new(stream.clone(), Phase::Active));
         stream
     }
 

@@ -34,13 +34,17 @@ async fn without_a_transition_everything_is_done_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_created_again_is_another() {
-    let account = Account::new();
-    let first = account.create("orders", 1);
-    let (_, number) = first.put("key", "x").unwrap();
-    assert!(account.delete("orders"));
-    let second = account.create("orders", 1);
-    assert!(second.id().created_at > first.id().created_at);
-    assert!(second.put("key", "x").unwrap().1 > number.plus(1 << 40));
+    let made_here = Account::new();
+    made_here.create("orders", 1);
+    let made_elsewhere = Account::of(&MemoryStream::new("orders", 1));
+    for account in [made_here, made_elsewhere] {
+        let first = account.stream("orders").unwrap();
+        let (_, number) = first.put("key", "x").unwrap();
+        assert!(account.delete("orders"));
+        let second = account.create("orders", 1);
+        assert!(second.id().created_at > first.id().created_at);
+        assert!(second.put("key", "x").unwrap().1 > number.plus(1 << 40));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,4 +55,16 @@ async fn an_account_of_one_stream_shows_its_time() {
     assert_eq!(account.now(), stream.now());
     assert_eq!(account.entry("orders").map(|entry| entry.phase), Some(Phase::Active));
     assert!(Phase::Updating { until: Instant::now() }.settle(Instant::now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_stream_whose_name_another_took_is_gone() {
+    let account = Account::new();
+    let first = account.create("orders", 1);
+    account.add(&first);
+    assert!(!first.is_abandoned(), "it is the same stream");
+    let second = account.create("orders", 1);
+    assert!(first.is_abandoned() && !second.is_abandoned());
+    account.add(&first);
+    assert!(second.is_abandoned() && !first.is_abandoned());
 }

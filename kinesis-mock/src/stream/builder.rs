@@ -14,9 +14,7 @@ use super::limits::{ReadLimits, WriteLimits};
 pub(crate) struct Settings {
     pub(crate) retention: Duration,
     pub(crate) read_limits: Option<ReadLimits>,
-    #[cfg_attr(not(feature = "wire"), expect(dead_code, reason = "only what comes over the wire is limited"))]
     pub(crate) write_limits: Option<WriteLimits>,
-    #[cfg_attr(not(feature = "wire"), expect(dead_code, reason = "only the wire has pages"))]
     pub(crate) empty_every: Option<NonZeroU64>,
     pub(crate) iterator_expiry: Duration,
     pub(crate) max_record_size: usize,

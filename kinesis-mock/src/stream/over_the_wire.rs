@@ -1,7 +1,7 @@
 //! What a stream keeps for the wire alone: its consumers, its pages so far, and whether its account still has it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ pub(super) struct OverTheWire {
 }
 
 impl MemoryStream {
-    /// Works on the consumers, with those settled whose phase is over; then whoever waits for a change looks again.
+    /// Works on the consumers, with those settled whose phase is over.
     pub(crate) fn with_consumers<T>(&self, work: impl FnOnce(&mut Consumers) -> T) -> T {
         let mut consumers = self.shared.wire.consumers.lock().unwrap_or_else(PoisonError::into_inner);
         consumers.settle(Instant::now());
@@ -41,8 +41,18 @@ impl MemoryStream {
         self.wake();
     }
 
+    /// Takes back that it was deleted, because an account has it again.
+    pub(crate) fn adopt(&self) {
+        self.shared.wire.abandoned.store(false, Ordering::Release);
+    }
+
     pub(crate) fn is_abandoned(&self) -> bool {
         self.shared.wire.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Whether both are handles on one stream.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn clock(&self) -> Clock {

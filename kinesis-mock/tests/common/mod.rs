@@ -6,7 +6,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
 /// A client that repeats nothing by itself.
-pub fn sdk(endpoint: &str) -> Client {
+pub(crate) fn sdk(endpoint: &str) -> Client {
     let config = aws_sdk_kinesis::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -18,6 +18,6 @@ pub fn sdk(endpoint: &str) -> Client {
 }
 
 /// The code of a refusal.
-pub fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
+pub(crate) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
     result.unwrap_err().code().expect("the service answers with a code").to_owned()
 }

@@ -29,6 +29,8 @@ const TYPES: [(&str, Type); 5] = [
 /// A position as a request has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
+    /// The operation that asks.
+    pub(super) operation: &'static str,
     /// The member that holds the type.
     pub(super) member: &'static str,
     pub(super) r#type: &'a Option<String>,
@@ -60,9 +62,8 @@ impl Asked<'_> {
         });
         number.ok_or_else(|| {
             Refusal::invalid_argument(format!(
-                "StartingSequenceNumber {text} used in GetShardIterator on shard {} is invalid because it did not come \
-                 from this shard.",
-                shard.shard.id
+                "StartingSequenceNumber {text} used in {} on shard {} is invalid because it did not come from this shard.",
+                self.operation, shard.shard.id
             ))
         })
     }

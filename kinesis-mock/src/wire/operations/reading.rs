@@ -44,6 +44,7 @@ pub(in crate::wire) fn get_shard_iterator(
     let shard_id = validation::required("shardId", request.shard_id.as_ref())?;
     let stream = Target::new(&request.stream_name, &request.stream_arn).ready(account)?;
     let asked = Asked {
+        operation: "GetShardIterator",
         member: "shardIteratorType",
         r#type: &request.shard_iterator_type,
         number: &request.starting_sequence_number,

@@ -1,7 +1,10 @@
 //! The operations that split and merge shards.
 
+use std::time::Duration;
+
 use kinesis_core::{HashKey, HashRange, Shard, ShardId};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::settings::updating;
 use super::streams::SHARD_LIMIT;
@@ -13,6 +16,9 @@ use crate::{Account, MemoryStream};
 
 /// The most shards that a stream can be scaled to (API reference of `UpdateShardCount`).
 const MAX_TARGET: usize = 10_000;
+/// How often a stream can be scaled in a day (API reference of `UpdateShardCount`).
+const MAX_A_DAY: usize = 10;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -103,7 +109,18 @@ pub(in crate::wire) fn update_shard_count(
     }
     let current = open_ranges(&stream).len();
     check_target(current, target)?;
+    let today = |scaled: &Instant| scaled.elapsed() < DAY;
+    if entry.scaled.iter().filter(|scaled| today(scaled)).count() >= MAX_A_DAY {
+        return Err(Refusal::limit_exceeded(format!(
+            "Stream {} was scaled {MAX_A_DAY} times in the last 24 hours, which is the most.",
+            stream.id().name
+        )));
+    }
     scale(&stream, target)?;
+    account.change(&stream.id().name, |entry| {
+        entry.scaled.retain(today);
+        entry.scaled.push(Instant::now());
+    });
     updating(account, &stream);
     Ok(ShardCountUpdated {
         stream_name: stream.id().name.to_string(),

@@ -68,6 +68,7 @@ pub(in crate::wire) fn subscribe_to_shard(
         return Err(Refusal::in_use(format!("Consumer {arn} is in state {}, not ACTIVE.", consumer.phase.status())));
     }
     let asked = Asked {
+        operation: "SubscribeToShard",
         member: "startingPosition.type",
         r#type: &start.r#type,
         number: &start.sequence_number,

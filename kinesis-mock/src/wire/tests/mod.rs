@@ -5,6 +5,7 @@ mod encodings;
 mod faults;
 mod reading;
 mod resharding;
+mod rubbish;
 mod shards;
 mod streams;
 mod subscription;

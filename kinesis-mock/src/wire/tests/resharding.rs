@@ -83,4 +83,11 @@ async fn a_stream_is_scaled_to_even_shards_within_a_half_and_the_double() {
         ranges.sort_by_key(|range| range.start);
         assert_eq!(ranges, crate::stream::even_ranges(target as usize).collect::<Vec<_>>());
     }
+    // Six times so far.
+    for target in [7, 6, 7, 6] {
+        scale(target).await.unwrap();
+    }
+    assert_eq!(code(scale(7).await), "LimitExceededException");
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    scale(7).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Records are pushed to a consumer that subscribed.
 
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
-use aws_sdk_kinesis::types::{SubscribeToShardEvent, SubscribeToShardEventStream};
+use aws_sdk_kinesis::types::{ChildShard, SubscribeToShardEvent, SubscribeToShardEventStream};
 use tokio::time::Instant;
 
 use super::*;
@@ -105,7 +105,7 @@ async fn the_end_of_a_shard_comes_with_its_children_and_without_a_number() {
     assert_eq!(texts_of(&last), ["last"]);
     // The SDK makes an empty text of a number that is not there.
     assert_eq!(last.continuation_sequence_number(), "");
-    let children: Vec<_> = last.child_shards().iter().map(|child| child.shard_id()).collect();
+    let children: Vec<_> = last.child_shards().iter().map(ChildShard::shard_id).collect();
     assert_eq!(children, [&*low.id, &*high.id]);
     assert_eq!(last.child_shards()[0].parent_shards(), [SHARD]);
     assert!(event(&mut subscription).await.is_none());
