@@ -27,9 +27,10 @@ fn main() -> ExitCode {
 /// Logs to standard error what RUST_LOG asks for; else warnings, but none for what the command itself tells.
 fn log(command: &Command) {
     let default = match command {
-        Command::Listen(_) | Command::Tail(_) => "warn",
+        // What is not configured is told by the error, once.
+        Command::Listen(_) | Command::Tail(_) => "warn,aws_config=error",
         // A line for each record that was not delivered is too much; the end names the reason.
-        Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error",
+        Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
         // A subscriber refuses on purpose.
         Command::Demo(_) => "error",
     };

@@ -82,7 +82,8 @@ async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
 }
 
 async fn run_stream(args: &Run) -> Result<ExitCode> {
-    let mut source = KinesisSource::builder(&args.stream.config().await?, args.stream.named()?);
+    let stream = args.stream.named()?;
+    let mut source = KinesisSource::builder(&args.stream.config().await?, stream);
     if let Some(consumer) = &args.consumer {
         source = source.consumer(consumer);
     }

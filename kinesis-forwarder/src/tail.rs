@@ -17,7 +17,8 @@ use crate::shutdown;
 ///
 /// When the stream or the shard cannot be read, now or later.
 pub async fn tail(args: Tail) -> Result<ExitCode> {
-    let source = KinesisSource::connect(&args.stream.config().await?, args.stream.named()?).await?;
+    let stream = args.stream.named()?;
+    let source = KinesisSource::connect(&args.stream.config().await?, stream).await?;
     let stop = shutdown::on_signal(|| {}).map_err(shutdown::cannot_hear)?;
     let print = async {
         match args.shard {

@@ -10,6 +10,8 @@ mod frames;
 mod reader;
 mod subscription;
 mod taken;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use consumer::register;
 pub(crate) use reader::{FanOut, FanOutReader};
