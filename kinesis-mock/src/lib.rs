@@ -45,8 +45,9 @@
 //!     print(event["SubscribeToShardEvent"]["Records"])
 //! ```
 //!
-//! What differs from the service: one account and one region; no IAM, no encryption, no signatures checked; rates of calls
-//! are limited on shards only; a payload may have as many bytes as the stream's largest record, its key not counted.
+//! What differs from the service: there is one account and one region, and of an ARN only the names in it are looked at; no
+//! signature, permission or key is checked; rates of calls are limited on shards only; a payload may have as many bytes as
+//! the stream's largest record, its key not counted.
 
 #[cfg(feature = "wire")]
 mod account;

@@ -1,9 +1,11 @@
 //! The stream or consumer that a request names, by name or ARN.
 
+use std::time::SystemTime;
+
 use kinesis_core::ShardId;
 
 use super::refusal::Refusal;
-use crate::account::{Consumer, Entry};
+use crate::account::{Consumer, Entry, Phase};
 use crate::stream::ACCOUNT;
 use crate::{Account, MemoryStream};
 
@@ -43,7 +45,7 @@ impl<'a> Target<'a> {
     pub(super) fn ready(self, account: &Account) -> Result<MemoryStream, Refusal> {
         let entry = self.find(account)?;
         match entry.phase {
-            crate::account::Phase::Creating { .. } => Err(unknown(&entry.stream.id().name)),
+            Phase::Creating { .. } => Err(unknown(&entry.stream.id().name)),
             _ => Ok(entry.stream),
         }
     }
@@ -97,5 +99,5 @@ pub(super) fn find_consumer(account: &Account, arn: &str) -> Result<(MemoryStrea
 }
 
 fn created_second(consumer: &Consumer) -> u64 {
-    consumer.created_at.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    consumer.created_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

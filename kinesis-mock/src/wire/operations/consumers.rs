@@ -1,6 +1,7 @@
 //! The operations on the registered consumers of a stream.
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::account::{Consumer, MAX_CONSUMERS, Phase};
 use crate::stream::ACCOUNT;
@@ -10,7 +11,6 @@ use crate::wire::target::{self, Target};
 use crate::wire::tokens::{self, NamesToken};
 use crate::wire::validation;
 use crate::{Account, MemoryStream};
-use tokio::time::Instant;
 
 /// The most consumers that may be `CREATING` at a time (API reference of `RegisterStreamConsumer`).
 const MAX_CREATING: usize = 5;

@@ -1,5 +1,7 @@
 //! Where reading starts: what iterators and subscriptions have in common.
 
+use std::time::SystemTime;
+
 use kinesis_core::{SequenceNumber, StartPosition};
 
 use crate::MemoryStream;
@@ -68,7 +70,7 @@ impl Asked<'_> {
         })
     }
 
-    fn time(self, stream: &MemoryStream) -> Result<std::time::SystemTime, Refusal> {
+    fn time(self, stream: &MemoryStream) -> Result<SystemTime, Refusal> {
         let time = self.time.ok_or_else(|| Refusal::invalid_argument("AT_TIMESTAMP needs a Timestamp."))?.time();
         match time <= stream.now() {
             true => Ok(time),

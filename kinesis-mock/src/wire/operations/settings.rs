@@ -1,5 +1,6 @@
 //! The operations that change what a stream keeps and takes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use crate::{Account, MemoryStream};
 /// The shortest and longest retention in hours: a day and a year (API reference of `IncreaseStreamRetentionPeriod`).
 const RETENTION: (i64, i64) = (24, 8760);
 /// What `MaxRecordSizeInKiB` may be (API reference of `UpdateMaxRecordSize`).
-const RECORD_KIB: std::ops::RangeInclusive<usize> = 1024..=10_240;
+const RECORD_KIB: RangeInclusive<usize> = 1024..=10_240;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

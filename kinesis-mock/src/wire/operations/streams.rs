@@ -1,5 +1,6 @@
 //! The operations that create, delete and describe a stream.
 
+use kinesis_core::ShardId;
 use serde::{Deserialize, Serialize};
 
 use super::shards::ListedShard;
@@ -11,7 +12,6 @@ use crate::wire::refusal::Refusal;
 use crate::wire::target::{self, Target};
 use crate::wire::validation;
 use crate::{Account, MemoryStream};
-use kinesis_core::ShardId;
 
 /// The most open shards of an account (quotas page of the Kinesis developer guide, the larger regions).
 pub(super) const SHARD_LIMIT: usize = 20_000;
@@ -94,16 +94,13 @@ pub(in crate::wire) fn delete_stream(account: &Account, request: &DeleteStream) 
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::wire) struct Described<T> {
-    #[serde(rename = "StreamDescription", skip_serializing_if = "Option::is_none")]
-    whole: Option<T>,
-    #[serde(rename = "StreamDescriptionSummary", skip_serializing_if = "Option::is_none")]
-    summary: Option<T>,
+pub(in crate::wire) struct Summarized {
+    stream_description_summary: Summary,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::wire) struct Summary {
+struct Summary {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,
@@ -126,14 +123,11 @@ struct ShardLevelMetrics {
 }
 
 /// Says what the stream is, without its shards.
-pub(in crate::wire) fn describe_stream_summary(
-    account: &Account,
-    request: &OnlyTarget,
-) -> Result<Described<Summary>, Refusal> {
+pub(in crate::wire) fn describe_stream_summary(account: &Account, request: &OnlyTarget) -> Result<Summarized, Refusal> {
     let Entry { stream, phase, on_demand, .. } =
         Target::new(&request.stream_name, &request.stream_arn).find(account)?;
     let settings = stream.settings();
-    let summary = Summary {
+    let stream_description_summary = Summary {
         stream_name: stream.id().name.to_string(),
         stream_arn: target::arn(account, &stream),
         stream_status: phase.status(),
@@ -146,7 +140,7 @@ pub(in crate::wire) fn describe_stream_summary(
         consumer_count: stream.with_consumers(|consumers| consumers.len()),
         max_record_size_in_kib: settings.max_record_size / 1024,
     };
-    Ok(Described { whole: None, summary: Some(summary) })
+    Ok(Summarized { stream_description_summary })
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,7 +155,13 @@ pub(in crate::wire) struct DescribeStream {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::wire) struct Description {
+pub(in crate::wire) struct Described {
+    stream_description: Description,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Description {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,
@@ -176,10 +176,7 @@ pub(in crate::wire) struct Description {
 }
 
 /// Says what the stream is, with a page of its shards. While it is created it has none.
-pub(in crate::wire) fn describe_stream(
-    account: &Account,
-    request: &DescribeStream,
-) -> Result<Described<Description>, Refusal> {
+pub(in crate::wire) fn describe_stream(account: &Account, request: &DescribeStream) -> Result<Described, Refusal> {
     let limit = validation::within("limit", request.limit, 1..=10_000, DESCRIBED_SHARDS)?.min(DESCRIBED_SHARDS);
     let Entry { stream, phase, on_demand, .. } =
         Target::new(&request.stream_name, &request.stream_arn).find(account)?;
@@ -189,7 +186,7 @@ pub(in crate::wire) fn describe_stream(
         let mut left = log.shards().filter(|log| is_there && after.is_none_or(|after| log.shard.id > *after));
         (left.by_ref().take(limit).map(ListedShard::new).collect(), left.next().is_some())
     });
-    let description = Description {
+    let stream_description = Description {
         stream_name: stream.id().name.to_string(),
         stream_arn: target::arn(account, &stream),
         stream_status: phase.status(),
@@ -201,7 +198,7 @@ pub(in crate::wire) fn describe_stream(
         enhanced_monitoring: [ShardLevelMetrics { shard_level_metrics: [] }],
         encryption_type: "NONE",
     };
-    Ok(Described { whole: Some(description), summary: None })
+    Ok(Described { stream_description })
 }
 
 /// The open shards of all streams.
