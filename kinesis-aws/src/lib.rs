@@ -30,6 +30,9 @@ mod cursor;
 mod fanout;
 mod fast;
 mod found;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 pub mod kpl;
 mod place;

@@ -1,6 +1,8 @@
 //! Stories through the real SDK: a pipeline over `KinesisSource`, polled and pushed, and everything that goes wrong on the
 //! way. All on a paused clock, against the wire of kinesis-mock in this process.
 
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

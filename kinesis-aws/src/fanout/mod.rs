@@ -14,5 +14,7 @@ mod taken;
 mod tests;
 
 pub(crate) use consumer::register;
+#[cfg(feature = "fuzzing")]
+pub(crate) use frames::Frames;
 pub(crate) use reader::{FanOut, FanOutReader};
 pub(crate) use taken::Shards;
