@@ -31,7 +31,6 @@ pub(crate) struct Load {
 
 impl Load {
     /// Records of a round.
-
     pub(crate) const fn records(&self) -> usize {
         self.per_call * self.calls
     }

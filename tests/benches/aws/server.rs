@@ -73,7 +73,7 @@ impl Server {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let operation = header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
         let in_cbor = header("content-type") == CBOR;
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         if operation == "SubscribeToShard" {
             return self.subscribe(load_of(&body));
         }
