@@ -110,7 +110,18 @@ impl SequenceNumber {
 
 /// The value of up to 19 decimal digits, which fit 64 bits.
 fn value_of(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+    let (eights, rest) = digits.as_chunks();
+    let value = eights.iter().fold(0, |value, eight| value * 100_000_000 + value_of_eight(*eight));
+    rest.iter().fold(value, |value, digit| value * 10 + u64::from(digit - b'0'))
+}
+
+/// The value of eight digits: neighbours are joined to pairs, those to fours, and those to the whole, all at once in one
+/// word, because a digit at a time is most of what reading a record's number costs.
+fn value_of_eight(digits: [u8; 8]) -> u64 {
+    let ones = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (ones.wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul((10_000 << 32) + 1) >> 32
 }
 
 /// `limbs = limbs * factor + addend`; cannot overflow for 129 digits.
