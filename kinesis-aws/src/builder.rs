@@ -1,14 +1,17 @@
 //! What a [`KinesisSource`] is made with, and how it finds its stream.
 
+use std::sync::{Arc, Mutex};
+
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use kinesis_core::Result;
 use kinesis_core::limit::{Limits, ShardLimiters};
 
-use crate::fanout;
+use crate::fanout::{self, FanOut};
 use crate::found::{self, Found};
-use crate::kpl::Aggregates;
-use crate::source::{KinesisSource, Parts, Push};
+use crate::kpl::{Aggregates, Unpacked};
+use crate::polling::Polling;
+use crate::source::{KinesisSource, Shared};
 use crate::target::Target;
 use crate::{WireFormat, client};
 
@@ -110,21 +113,30 @@ impl KinesisSourceBuilder {
         let target = Target::parse(&self.stream)?;
         let client = client::of(self.config.as_ref(), self.client, &target)?;
         let Found { id, arn } = found::find(&client, &target).await?;
-        let push = match self.consumer {
+        let consumer = match self.consumer {
             None => None,
             Some(Consumer::Arn(arn)) => Some(arn),
             Some(Consumer::Named(name)) => Some(fanout::register(&client, target.name(), &arn, &name).await?),
         };
-        let push = push.map(|consumer| Push::new(&client, target.name(), consumer, self.fast_read, self.wire_format));
-        Ok(KinesisSource::of(Parts {
+        let fan_out = consumer.map(|consumer| {
+            let (client, stream) = (client.clone(), target.name().clone());
+            Arc::new(FanOut::new(client, stream, consumer, self.fast_read, self.wire_format))
+        });
+        let polling = Polling {
             client,
-            id,
             target,
-            limiters: self.limits,
+            fast: self.fast_read,
             wire_format: self.wire_format,
-            fast_read: self.fast_read,
+            beside_fan_out: fan_out.is_some(),
+        };
+        Ok(KinesisSource::of(Shared {
+            id,
+            polling: Arc::new(polling),
+            limiters: self.limits,
             aggregates: self.aggregates,
-            push,
+            unpacked: Unpacked::default(),
+            fan_out,
+            ranges: Mutex::default(),
         }))
     }
 }

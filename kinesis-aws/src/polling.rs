@@ -25,7 +25,7 @@ pub(crate) struct Polling {
     pub(crate) fast: bool,
     pub(crate) wire_format: WireFormat,
     /// Whether other readers of the source are pushed to, so that the pipeline does not pace it.
-    pub(crate) beside_push: bool,
+    pub(crate) beside_fan_out: bool,
 }
 
 impl Polling {
@@ -44,11 +44,11 @@ impl Polling {
             request.shard_iterator(iterator).limit(limit).customize().interceptor(served_at.clone())
         };
         if self.fast && !*plain {
-            let tee = Tee::new(self.wire_format);
-            request().interceptor(tee.clone()).send().await?;
+            let tee = Tee::default();
+            request().interceptor(tee.interceptor(self.wire_format)).send().await?;
             match tee.take() {
                 Some(Ok(answer)) => return Ok(Ok((answer, served_at.get()))),
-                Some(Err(Refused::Cut)) | None => {
+                Some(Err(Refused::Cut | Refused::Hollow)) | None => {
                     return Ok(Err(Error::transient("GetRecords was answered with a part of an answer")));
                 }
                 Some(Err(refused)) => {

@@ -154,7 +154,7 @@ impl ShardReader for KinesisReader {
             self.cursor.accept(answer, served_at);
         }
         let mut batch = self.cursor.hand_out(max);
-        if self.polling.beside_push && batch.records.is_empty() {
+        if self.polling.beside_fan_out && batch.records.is_empty() {
             batch.again = Some(AGAIN);
         }
         Ok(batch)

@@ -10,20 +10,18 @@ use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use kinesis_core::limit::{LimiterStatus, ShardLimiters};
 use kinesis_core::{
-    Error, ErrorKind, HashRange, Result, Shard, ShardId, ShardReader, SourceCaps, StartPosition, StreamId, StreamName,
-    StreamSource,
+    Error, ErrorKind, HashRange, Result, Shard, ShardId, ShardReader, SourceCaps, StartPosition, StreamId, StreamSource,
 };
 
 use crate::builder::KinesisSourceBuilder;
 use crate::classify::classify;
+use crate::convert;
 use crate::cursor::Cursor;
-use crate::fanout::{FanOut, FanOutReader, Shards};
+use crate::fanout::{FanOut, FanOutReader};
 use crate::found::{self, Found};
 use crate::kpl::{Aggregates, Unpacked};
 use crate::polling::Polling;
 use crate::reader::KinesisReader;
-use crate::target::Target;
-use crate::{WireFormat, convert};
 
 /// The variable that names the stream, for [`KinesisSource::from_env`].
 pub const STREAM_NAME_VARIABLE: &str = "KINESIS_STREAM_NAME";
@@ -40,41 +38,16 @@ pub struct KinesisSource {
 }
 
 /// What a source is made of.
-pub(crate) struct Parts {
-    pub(crate) client: Client,
+pub(crate) struct Shared {
     pub(crate) id: StreamId,
-    pub(crate) target: Target,
+    pub(crate) polling: Arc<Polling>,
     pub(crate) limiters: Option<ShardLimiters>,
-    pub(crate) wire_format: WireFormat,
-    pub(crate) fast_read: bool,
     pub(crate) aggregates: Aggregates,
-    pub(crate) push: Option<Push>,
-}
-
-struct Shared {
-    client: Client,
-    id: StreamId,
-    target: Target,
-    limiters: Option<ShardLimiters>,
-    polling: Arc<Polling>,
-    aggregates: Aggregates,
-    unpacked: Unpacked,
-    push: Option<Push>,
+    pub(crate) unpacked: Unpacked,
+    /// Who subscribes, where records are pushed.
+    pub(crate) fan_out: Option<Arc<FanOut>>,
     /// The hash keys of the shards that were listed.
-    ranges: Mutex<BTreeMap<ShardId, HashRange>>,
-}
-
-/// Enhanced fan-out, and which shards it reads.
-pub(crate) struct Push {
-    fan_out: Arc<FanOut>,
-    shards: Shards,
-}
-
-impl Push {
-    pub(crate) fn new(client: &Client, stream: &StreamName, consumer: String, fast: bool, wire: WireFormat) -> Self {
-        let fan_out = FanOut::new(client.clone(), stream.clone(), consumer, fast, wire);
-        Self { fan_out: Arc::new(fan_out), shards: Shards::default() }
-    }
+    pub(crate) ranges: Mutex<BTreeMap<ShardId, HashRange>>,
 }
 
 impl KinesisSource {
@@ -114,26 +87,7 @@ impl KinesisSource {
         Self::connect(&aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await, stream).await
     }
 
-    pub(crate) fn of(parts: Parts) -> Self {
-        let Parts { client, id, target, limiters, wire_format, fast_read, aggregates, push } = parts;
-        let polling = Polling {
-            client: client.clone(),
-            target: target.clone(),
-            fast: fast_read,
-            wire_format,
-            beside_push: push.is_some(),
-        };
-        let shared = Shared {
-            client,
-            id,
-            target,
-            limiters,
-            polling: Arc::new(polling),
-            aggregates,
-            unpacked: Unpacked::default(),
-            push,
-            ranges: Mutex::default(),
-        };
+    pub(crate) fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
     }
 
@@ -145,8 +99,8 @@ impl KinesisSource {
 
     /// Asks for all shards of the stream that was found, not of another one of its name.
     async fn list(&self) -> Result<Vec<Shard>> {
-        let Shared { client, id, target, .. } = &*self.shared;
-        let created_at = id.created_at.map(Into::into);
+        let Polling { client, target, .. } = &*self.shared.polling;
+        let created_at = self.shared.id.created_at.map(Into::into);
         let request = client.list_shards().set_stream_name(target.call_name()).set_stream_arn(target.call_arn());
         let mut request = request.set_stream_creation_timestamp(created_at);
         let mut shards = Vec::new();
@@ -165,12 +119,12 @@ impl KinesisSource {
 
     /// Whether a stream that is not found has made room for another one of its name.
     async fn explain(&self, error: Error) -> Error {
-        let Shared { client, id, target, .. } = &*self.shared;
+        let Polling { client, target, .. } = &*self.shared.polling;
         if error.kind() != ErrorKind::NotFound {
             return error;
         }
         match found::look(client, target).await {
-            Ok(Found { id: now, .. }) if now.created_at != id.created_at => Error::permanent(format!(
+            Ok(Found { id: now, .. }) if now.created_at != self.shared.id.created_at => Error::permanent(format!(
                 "the stream {target} was deleted and another one of its name created: what was read and where reading \
                  stopped belong to the old one. Start again to read the new one from its beginning"
             ))
@@ -193,7 +147,7 @@ impl StreamSource for KinesisSource {
 
     fn caps(&self) -> SourceCaps {
         // No stream keeps its records for less than a day (quotas page of the developer guide).
-        SourceCaps::log().with_retains(Duration::from_secs(24 * 60 * 60)).with_parks(self.shared.push.is_some())
+        SourceCaps::log().with_retains(Duration::from_secs(24 * 60 * 60)).with_parks(self.shared.fan_out.is_some())
     }
 
     fn limiter(&self, shard: &ShardId) -> Option<LimiterStatus> {
@@ -219,10 +173,10 @@ impl StreamSource for KinesisSource {
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
         let cursor = self.cursor(shard, from);
         // The first reader of a shard is pushed to; others are there to catch up, and poll.
-        if let Some(push) = &self.shared.push
-            && let Some(taken) = push.shards.take(shard)
+        if let Some(fan_out) = &self.shared.fan_out
+            && let Some(taken) = fan_out.take(shard)
         {
-            let reader = FanOutReader::open(Arc::clone(&push.fan_out), shard.clone(), from, cursor, taken);
+            let reader = FanOutReader::open(Arc::clone(fan_out), shard.clone(), from, cursor, taken);
             return Ok(Box::new(reader.await?));
         }
         let limiter = self.shared.limiters.as_ref().map(|limiters| limiters.reading(shard));

@@ -14,7 +14,7 @@ use crate::cli::Publish;
 use crate::drive::{self, DRAIN};
 use crate::input::InputSource;
 use crate::output::{Progress, count, note, say};
-use crate::run::{UNDELIVERED, UNUSABLE, left_undone};
+use crate::run::{exit_code, left_undone};
 
 /// Entries of a request (API reference of `PutRecords`).
 const BATCH: usize = 500;
@@ -63,14 +63,7 @@ pub async fn publish(args: Publish) -> Result<ExitCode> {
             false
         }
     };
-    Ok(match source.failure() {
-        Some(failure) => {
-            note(&format!("error: {failure}"));
-            ExitCode::from(UNUSABLE)
-        }
-        None if complete => ExitCode::SUCCESS,
-        None => ExitCode::from(UNDELIVERED),
-    })
+    Ok(exit_code(&source, complete))
 }
 
 /// Made-up records, as lines of an input.

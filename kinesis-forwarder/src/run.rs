@@ -26,7 +26,7 @@ const MAX_AGE: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The exit code when some records were not delivered.
-pub(crate) const UNDELIVERED: u8 = 1;
+const UNDELIVERED: u8 = 1;
 /// The exit code for a wrong command line and for broken input.
 pub const UNUSABLE: u8 = 2;
 
@@ -71,14 +71,19 @@ async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
             false
         }
     };
-    Ok(match source.failure() {
+    Ok(exit_code(&source, complete))
+}
+
+/// How a run over an input ends: what is wrong with that is told, and counts more than what was left undone.
+pub(crate) fn exit_code(source: &InputSource, complete: bool) -> ExitCode {
+    match source.failure() {
         Some(failure) => {
             note(&format!("error: {failure}"));
             ExitCode::from(UNUSABLE)
         }
         None if complete => ExitCode::SUCCESS,
         None => ExitCode::from(UNDELIVERED),
-    })
+    }
 }
 
 async fn run_stream(args: &Run) -> Result<ExitCode> {

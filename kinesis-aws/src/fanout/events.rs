@@ -7,11 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use aws_sdk_kinesis::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
-};
-use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
-use aws_sdk_kinesis::error::{BoxError, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
@@ -25,11 +22,11 @@ use super::frames::{Frame, Frames};
 use super::reader::FanOut;
 use crate::answer::Answer;
 use crate::classify::{classify, kind_of, one_line};
-use crate::fast::encode::{self, format_of};
-use crate::fast::tee::errors_in_json;
+use crate::fast::encode::format_of;
+use crate::fast::exchange::Exchange;
 use crate::place::Place;
 use crate::served_at::{ServedAt, date_of};
-use crate::{WireFormat, convert, fast};
+use crate::{convert, fast};
 
 type Receiver = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
 
@@ -48,7 +45,7 @@ pub(super) async fn subscribe(fan_out: &FanOut, shard: &ShardId, from: Place) ->
     let (kind, number, time) = from.in_words();
     let position = StartingPosition::builder().r#type(kind).set_sequence_number(number).set_timestamp(time);
     let position = position.build().map_err(|error| Error::contract("a position has a type").because(error))?;
-    let (served_at, body) = (ServedAt::default(), TakenBody { format: fan_out.wire_format, slot: Arc::default() });
+    let (served_at, taken) = (ServedAt::default(), Arc::new(Mutex::new(None)));
     // Silence is normal here, and is watched by whoever reads.
     let patient =
         aws_sdk_kinesis::config::Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -56,11 +53,16 @@ pub(super) async fn subscribe(fan_out: &FanOut, shard: &ShardId, from: Place) ->
     let mut request = request.starting_position(position).customize().config_override(patient);
     request = request.interceptor(served_at.clone());
     if fan_out.is_fast() {
-        request = request.interceptor(body.clone());
+        let slot = Arc::clone(&taken);
+        request = request.interceptor(Exchange::new(fan_out.wire_format, move |body, _| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+            SdkBody::empty()
+        }));
     }
     match request.send().await {
         Ok(output) => {
-            let events = match body.take() {
+            let taken = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let events = match taken {
                 Some(body) => Events::Fast { body: Box::pin(body), frames: Frames::default() },
                 None => Events::Plain(Box::new(output.event_stream)),
             };
@@ -174,52 +176,4 @@ fn ended(code: &str, message: Option<&str>, fan_out: &FanOut) -> Error {
 
 fn broken_off() -> Error {
     Error::transient("the connection of the subscription broke off")
-}
-
-/// Takes the body of an answer that is a success, and leaves an empty one.
-#[derive(Debug, Clone)]
-struct TakenBody {
-    format: WireFormat,
-    slot: Arc<Mutex<Option<SdkBody>>>,
-}
-
-impl TakenBody {
-    fn take(&self) -> Option<SdkBody> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Intercept for TakenBody {
-    fn name(&self) -> &'static str {
-        "TakenBody"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        // Events come in what was asked in.
-        if self.format == WireFormat::Cbor {
-            encode::to_cbor(context.request_mut())?;
-        }
-        Ok(())
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        if response.status().is_success() {
-            let body = std::mem::replace(response.body_mut(), SdkBody::empty());
-            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-        } else {
-            errors_in_json(response);
-        }
-        Ok(())
-    }
 }

@@ -17,4 +17,3 @@ pub(crate) use consumer::register;
 #[cfg(feature = "fuzzing")]
 pub(crate) use frames::Frames;
 pub(crate) use reader::{FanOut, FanOutReader};
-pub(crate) use taken::Shards;

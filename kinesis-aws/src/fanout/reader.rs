@@ -11,7 +11,7 @@ use kinesis_core::{Batch, Error, Result, ShardId, ShardReader, StartPosition, St
 use tokio::time::Instant;
 
 use super::subscription::{Subscription, Told};
-use super::taken::Taken;
+use super::taken::{Shards, Taken};
 use crate::WireFormat;
 use crate::cursor::Cursor;
 use crate::fast::Refused;
@@ -29,6 +29,7 @@ pub(crate) struct FanOut {
     pub(crate) consumer: String,
     pub(crate) wire_format: WireFormat,
     fast: AtomicBool,
+    shards: Shards,
 }
 
 impl FanOut {
@@ -39,7 +40,12 @@ impl FanOut {
         fast: bool,
         wire_format: WireFormat,
     ) -> Self {
-        Self { client, stream, consumer, wire_format, fast: AtomicBool::new(fast) }
+        Self { client, stream, consumer, wire_format, fast: AtomicBool::new(fast), shards: Shards::default() }
+    }
+
+    /// The right to subscribe to a shard, unless a reader has it.
+    pub(crate) fn take(&self, shard: &ShardId) -> Option<Taken> {
+        self.shards.take(shard)
     }
 
     pub(super) fn is_fast(&self) -> bool {
@@ -132,8 +138,11 @@ impl ShardReader for FanOutReader {
                 }
                 Some(Told::Answer(answer)) => {
                     let next = answer.next.as_deref().map(str::parse).transpose();
-                    let next = next.map_err(|error| Error::contract("a continuation is no number").because(error));
-                    let next = next.map_err(|error| error.on_shard(&self.shard))?;
+                    let next = next.map_err(|error| {
+                        // What comes after it would pass over its records.
+                        self.subscription = None;
+                        Error::contract("a continuation is no number").because(error).on_shard(&self.shard)
+                    })?;
                     self.cursor.accept(answer, self.served_at());
                     // It moves on without records as well. What is after it was never sent.
                     self.place = next.map_or(self.place, Place::After);

@@ -8,7 +8,7 @@ use kinesis_core::ShardId;
 
 /// The shards that are subscribed to; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shards(Arc<Mutex<BTreeSet<ShardId>>>);
+pub(super) struct Shards(Arc<Mutex<BTreeSet<ShardId>>>);
 
 /// The right to subscribe to a shard, until it is dropped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Taken {
 
 impl Shards {
     /// The right to subscribe to a shard, unless a reader has it.
-    pub(crate) fn take(&self, shard: &ShardId) -> Option<Taken> {
+    pub(super) fn take(&self, shard: &ShardId) -> Option<Taken> {
         self.locked().insert(shard.clone()).then(|| Taken { shards: self.clone(), shard: shard.clone() })
     }
 

@@ -53,7 +53,7 @@ fn member(scan: &mut Scan<'_>, found: &mut Found, left: Option<u64>) -> Read<Sta
     match text(scan)?.as_bytes() {
         b"Records" if !is_null(scan)? => {
             let count = length(scan, 4, "Records are no list")?;
-            found.expect(count.unwrap_or_default().try_into().unwrap_or(usize::MAX));
+            found.begin_list(count.unwrap_or_default().try_into().unwrap_or(usize::MAX));
             return Ok(records(count, left));
         }
         b"NextShardIterator" | b"ContinuationSequenceNumber" => {
@@ -104,8 +104,8 @@ fn child(scan: &mut Scan<'_>) -> Read<Child> {
     if child.shard_id.is_empty() { Err(Stop::Bad("a child shard has no id")) } else { Ok(child) }
 }
 
-fn range(scan: &mut Scan<'_>) -> Read<found::Range> {
-    let mut range = found::Range { starting_hash_key: String::new(), ending_hash_key: String::new() };
+fn range(scan: &mut Scan<'_>) -> Read<found::HashKeys> {
+    let mut range = found::HashKeys { starting_hash_key: String::new(), ending_hash_key: String::new() };
     map(scan, |name, scan| {
         match name {
             "StartingHashKey" => range.starting_hash_key = text(scan)?.to_owned(),

@@ -1,6 +1,6 @@
 //! What was found in an answer so far.
 
-use std::ops;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use base64_simd::STANDARD;
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use kinesis_core::{HashRange, PartitionKey, Record, SequenceNumber, Shard, ShardId};
 use serde::Deserialize;
 
+use super::Refused;
 use super::scan::{Read, Stop};
 use crate::answer::Answer;
 
@@ -63,13 +64,13 @@ pub(super) struct Child {
     pub(super) shard_id: String,
     #[serde(default)]
     pub(super) parent_shards: Vec<String>,
-    pub(super) hash_key_range: Option<Range>,
+    pub(super) hash_key_range: Option<HashKeys>,
 }
 
 /// The two ends of its hash keys, in decimal.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Range {
+pub(super) struct HashKeys {
     pub(super) starting_hash_key: String,
     pub(super) ending_hash_key: String,
 }
@@ -78,14 +79,16 @@ pub(super) struct Range {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     answer: Answer,
+    has_list: bool,
     /// Decoded payloads of the last records, and where in it they are.
     block: Vec<u8>,
-    places: Vec<ops::Range<usize>>,
+    places: Vec<Range<usize>>,
 }
 
 impl Found {
-    /// Makes room for so many records, as far as that is believed.
-    pub(super) fn expect(&mut self, records: usize) {
+    /// The list of records begins. Makes room for so many, as far as that is believed.
+    pub(super) fn begin_list(&mut self, records: usize) {
+        self.has_list = true;
         self.answer.records.reserve(records.min(10_000));
     }
 
@@ -134,11 +137,14 @@ impl Found {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Answer {
+    pub(super) fn finish(mut self) -> Result<Answer, Refused> {
+        if !self.has_list {
+            return Err(Refused::Hollow);
+        }
         // What is left of a block was never asked for, and would stay for as long as its records.
         self.block.shrink_to_fit();
         self.seal();
-        self.answer
+        Ok(self.answer)
     }
 }
 
@@ -146,12 +152,12 @@ impl Child {
     fn shard(self) -> Read<Shard> {
         let parents = self.parent_shards.into_iter().map(ShardId::from);
         let mut shard = Shard::new(self.shard_id).with_parents(parents);
-        shard.hash_range = self.hash_key_range.map(Range::range).transpose()?;
+        shard.hash_range = self.hash_key_range.map(HashKeys::range).transpose()?;
         Ok(shard)
     }
 }
 
-impl Range {
+impl HashKeys {
     fn range(self) -> Read<HashRange> {
         let key = |text: &str| text.parse().map_err(|_| Stop::Bad("a hash key is no number"));
         Ok(HashRange { start: key(&self.starting_hash_key)?, end: key(&self.ending_hash_key)? })

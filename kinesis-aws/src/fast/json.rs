@@ -48,6 +48,7 @@ fn member(scan: &mut Scan<'_>, found: &mut Found) -> Read<State> {
     match name {
         b"Records" if scan.peek()? == b'[' => {
             scan.at += 1;
+            found.begin_list(0);
             return Ok(State::Records { first: true, left: None, members_left: None });
         }
         b"NextShardIterator" | b"ContinuationSequenceNumber" => {

@@ -1,6 +1,6 @@
 //! The fast read: answers with records are read here, chunk by chunk as they come, and not by the SDK.
 //!
-//! [`tee`] takes the body of an answer from the SDK and gives it to a [`Parser`], which cuts it into units: a member of the
+//! [`exchange`] steps between the SDK and the wire, and [`tee`] takes the body of an answer there and gives it to a [`Parser`], which cuts it into units: a member of the
 //! answer, a record of the list. [`json`] and [`cbor`] read a unit, [`found`] keeps what was read. A unit that lies in one
 //! chunk is read where it is; one that straddles chunks is put together first.
 //!
@@ -8,6 +8,7 @@
 
 mod cbor;
 pub(crate) mod encode;
+pub(crate) mod exchange;
 mod found;
 mod json;
 mod parser;
@@ -29,6 +30,9 @@ pub(crate) enum Refused {
     /// It ended too early: the connection broke.
     #[error("the answer is cut off")]
     Cut,
+    /// It has no list of records, not even an empty one, so its missing iterator says nothing.
+    #[error("the answer has no list of records")]
+    Hollow,
     /// It is not what is read here.
     #[error("the answer is not understood: {0}")]
     Unknown(&'static str),

@@ -85,7 +85,7 @@ impl Parser {
         let carry = std::mem::take(&mut self.carry);
         let read = self.units(Source::Carry(&carry), 0)?;
         match self.state {
-            State::Done if read == carry.len() => Ok(self.found.finish()),
+            State::Done if read == carry.len() => self.found.finish(),
             _ => Err(Refused::Cut),
         }
     }

@@ -1,22 +1,18 @@
 //! Takes the body of an answer from the SDK: chunks go to a parser, and the SDK is left an empty object.
 //!
-//! The SDK still signs, sends, drives the read and watches the time, and reads what is an error. With CBOR its request is
-//! written anew before it is signed.
+//! The SDK still signs, sends, drives the read and watches the time, and reads what is an error.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use aws_sdk_kinesis::config::http::HttpResponse;
-use aws_sdk_kinesis::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
-};
-use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kinesis::config::Intercept;
 use aws_sdk_kinesis::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 
+use super::exchange::Exchange;
 use super::{Parser, Refused, encode};
 use crate::WireFormat;
 use crate::answer::Answer;
@@ -24,76 +20,33 @@ use crate::answer::Answer;
 /// What the SDK is left with.
 const NOTHING: &[u8] = b"{}";
 
-/// The interceptor of one call.
-#[derive(Debug, Clone)]
-pub(crate) struct Tee {
-    format: WireFormat,
-    slot: Slot,
-}
-
-/// Where the parser is while the body is read, and then what came of it.
+/// Where what came of one call's body is put.
 #[derive(Debug, Clone, Default)]
-struct Slot(Arc<Mutex<Option<Result<Answer, Refused>>>>);
+pub(crate) struct Tee(Arc<Mutex<Option<Result<Answer, Refused>>>>);
 
-impl Slot {
+impl Tee {
+    /// What takes the body of the call's answer.
+    pub(crate) fn interceptor(&self, format: WireFormat) -> impl Intercept + 'static {
+        let tee = self.clone();
+        Exchange::new(format, move |body, format| {
+            let parser = Some(Ok(Parser::new(format)));
+            SdkBody::from_body_1_x(TeeBody { body, parser, tee: tee.clone() })
+        })
+    }
+
+    /// What the body held; none when there was no body to read, because the answer was an error.
+    pub(crate) fn take(&self) -> Option<Result<Answer, Refused>> {
+        self.locked().take()
+    }
+
     fn locked(&self) -> MutexGuard<'_, Option<Result<Answer, Refused>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Tee {
-    pub(crate) fn new(format: WireFormat) -> Self {
-        Self { format, slot: Slot::default() }
-    }
-
-    /// What the body held; none when there was no body to read, because the answer was an error.
-    pub(crate) fn take(&self) -> Option<Result<Answer, Refused>> {
-        self.slot.locked().take()
-    }
-}
-
-impl Intercept for Tee {
-    fn name(&self) -> &'static str {
-        "Tee"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if self.format == WireFormat::Cbor {
-            encode::to_cbor(context.request_mut())?;
-        }
-        Ok(())
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        let format = encode::format_of(response.headers().get("content-type"));
-        if !response.status().is_success() {
-            errors_in_json(response);
-            return Ok(());
-        }
-        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-        let tee = TeeBody { body, parser: Some(Ok(Parser::new(format))), slot: self.slot.clone() };
-        *response.body_mut() = SdkBody::from_body_1_x(tee);
-        Ok(())
-    }
-}
-
-/// Gives the SDK the body of an error in JSON, whatever it is written in.
-pub(crate) fn errors_in_json(response: &mut HttpResponse) {
-    if encode::format_of(response.headers().get("content-type")) == WireFormat::Cbor {
-        let error = std::mem::replace(response.body_mut(), SdkBody::taken());
-        *response.body_mut() = SdkBody::from_body_1_x(ErrorBody { body: error, read: Vec::new(), over: false });
-    }
+/// The body of an error in CBOR, in JSON.
+pub(super) fn in_json(body: SdkBody) -> SdkBody {
+    SdkBody::from_body_1_x(ErrorBody { body, read: Vec::new(), over: false })
 }
 
 /// A body whose chunks go to a parser.
@@ -101,7 +54,7 @@ struct TeeBody {
     body: SdkBody,
     /// What has come of it so far; none behind the end.
     parser: Option<Result<Parser, Refused>>,
-    slot: Slot,
+    tee: Tee,
 }
 
 impl Body for TeeBody {
@@ -125,15 +78,11 @@ impl Body for TeeBody {
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
-                    *this.slot.locked() = this.parser.take().map(|parser| parser.and_then(Parser::finish));
+                    *this.tee.locked() = this.parser.take().map(|parser| parser.and_then(Parser::finish));
                     return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(NOTHING)))));
                 }
             }
         }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
 

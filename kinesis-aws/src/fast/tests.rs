@@ -142,7 +142,7 @@ fn parse(format: WireFormat, chunks: &[Bytes]) -> Result<Answer, Refused> {
 
 fn polling(http: &Canned, fast: bool, wire_format: WireFormat) -> Polling {
     let client = crate::client::without_retries(&sdk_config(http.clone()), None);
-    Polling { client, target: Target::parse("orders").unwrap(), fast, wire_format, beside_push: false }
+    Polling { client, target: Target::parse("orders").unwrap(), fast, wire_format, beside_fan_out: false }
 }
 
 /// Asks through the SDK; whether the fast way was left counts as well.
@@ -237,6 +237,17 @@ fn what_is_not_understood_is_read_again_the_plain_way() {
     let (answer, left) = ask(&http, true, WireFormat::Json);
     assert_eq!(answer.unwrap().records[0].sequence_number, SequenceNumber::from(1));
     assert_eq!((left, http.requests.lock().unwrap().len()), (true, 2));
+}
+
+/// A server in between that answers an empty object would have ended the shard.
+#[test]
+fn an_answer_without_a_list_of_records_ends_nothing() {
+    for body in [&b"{}"[..], b"{\"MillisBehindLatest\":0}"] {
+        let http = Canned::new([canned::Answer::ok(JSON, [Bytes::from_static(body)])]);
+        let (answer, left) = ask(&http, true, WireFormat::Json);
+        assert_eq!((answer.unwrap_err().kind(), left), (kinesis_core::ErrorKind::Transient, false));
+    }
+    assert_eq!(read(WireFormat::Cbor, &Bytes::from_static(b"\xa0")), Err(Refused::Hollow));
 }
 
 #[test]

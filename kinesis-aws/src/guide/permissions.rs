@@ -7,7 +7,7 @@
 //! | fan-out | `kinesis:SubscribeToShard` | the consumer |
 //! | fan-out with a consumer by [name](crate::KinesisSourceBuilder::consumer) | `kinesis:DescribeStreamConsumer` | the consumer |
 //! | the same, where nobody else registers it | `kinesis:RegisterStreamConsumer` | the stream |
-//! | the sink | `kinesis:PutRecords`, `kinesis:DescribeStreamSummary`, `kinesis:ListShards` | the stream |
+//! | the sink | `kinesis:PutRecords`, `kinesis:DescribeStreamSummary` | the stream |
 //! | a stream encrypted with a key of your own | `kms:Decrypt` to read, `kms:GenerateDataKey` to write | the key |
 //!
 //! A consumer has an ARN of its own below that of its stream, with the second of its creation at the end, which nobody

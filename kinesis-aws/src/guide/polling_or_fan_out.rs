@@ -49,7 +49,7 @@
 //!   seconds. Another subscription takes over.
 //! - A subscription that nobody has asked for five seconds is dropped, because what it is sent fills the connection that
 //!   others share. It is taken up again where it stopped.
-//! - Two processes with one consumer take each other's subscriptions away. The later one waits its turn and then says so:
+//! - Two processes with one consumer take each other's subscriptions away, every five seconds, and read everything twice:
 //!   give every application a consumer of its own.
 //! - The first reader of a shard is pushed to. What has fallen far behind and catches up polls, within
 //!   [`limits`](crate::KinesisSourceBuilder::limits).

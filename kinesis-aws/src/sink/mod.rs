@@ -78,7 +78,7 @@ impl KinesisSink {
     }
 
     /// Sends one request; says of each entry whether it was taken.
-    async fn put(&self, entries: &[&Entry<'_>]) -> Result<Vec<Outcome>> {
+    async fn put(&self, entries: &[Entry<'_>]) -> Result<Vec<Outcome>> {
         let request = entries.iter().map(|entry| {
             let record = entry.first;
             PutRecordsRequestEntry::builder()
@@ -136,7 +136,16 @@ impl Sink for KinesisSink {
         }
         let mut rounds = Rounds::new(fit, self.ordered, self.aggregate.then_some(self.max_record));
         while let Some(entries) = rounds.next() {
-            for (entry, outcome) in entries.iter().zip(self.put(&entries.iter().collect::<Vec<_>>()).await?) {
+            let put = match self.put(&entries).await {
+                Ok(put) => put,
+                // What earlier requests have put stays delivered; of the rest nothing is known.
+                Err(error) if outcomes.iter().any(|outcome| *outcome == Outcome::Delivered) => {
+                    tracing::debug!(stream = %self.target, error = error.chain(), "a request of several failed");
+                    return Ok(outcomes);
+                }
+                Err(error) => return Err(error),
+            };
+            for (entry, outcome) in entries.iter().zip(put) {
                 if outcome != Outcome::Delivered {
                     rounds.hold(entry);
                 }

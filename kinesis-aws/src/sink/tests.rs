@@ -116,6 +116,16 @@ async fn a_request_that_fails_is_an_error_and_a_throttled_entry_is_busy() {
     assert_eq!(outcomes.iter().collect::<Vec<_>>(), [&Outcome::Delivered, &busy, &busy]);
 }
 
+/// Everything was sent again when the second request of a delivery failed.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_stays_delivered_when_a_later_request_fails() {
+    let behind = Behind::new(false).await;
+    behind.http.script("PutRecords", [Answer::Serve, Answer::fail("InternalFailure")]);
+    let records = vec![record(1, "a", "1"), record(2, "a", "2"), record(3, "b", "3")];
+    let outcomes = behind.sink.deliver(&delivery(records)).await.unwrap();
+    assert_eq!(outcomes.iter().collect::<Vec<_>>(), [&Outcome::Delivered, &Outcome::Retry, &Outcome::Delivered]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_work_is_refused_when_the_sink_is_made() {
     let http = http_client(&MemoryStream::new("orders", 1));
