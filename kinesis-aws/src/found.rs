@@ -66,7 +66,11 @@ fn explain(error: Error, client: &Client, target: &Target) -> Error {
     let message = match error.kind() {
         ErrorKind::NotFound => format!("there is no stream {target} in {region}: check its name and the region"),
         ErrorKind::Denied => format!("the stream {target} in {region} cannot be opened: {}", error.message()),
-        ErrorKind::Transient => format!("{}: check the network, the region and the endpoint", error.message()),
+        ErrorKind::Transient => {
+            format!(
+                "the stream {target} in {region} cannot be asked for now: check the network, the region and the endpoint"
+            )
+        }
         _ => return error,
     };
     Error::new(error.kind(), message).because(error)

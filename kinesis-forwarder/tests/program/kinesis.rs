@@ -86,7 +86,7 @@ async fn what_cannot_be_read_says_why_and_what_to_do() {
         (&["tail"], "error: no stream is named: give --stream or set KINESIS_STREAM_NAME"),
         (
             &["tail", "--stream", "orders", "--endpoint", "http://127.0.0.1:9"],
-            "error: DescribeStreamSummary on the stream",
+            "error: the stream orders in us-east-1 cannot be asked",
         ),
         (
             &["tail", "--stream", "arn:aws:sqs:x:1:q", "--endpoint", &endpoint],
