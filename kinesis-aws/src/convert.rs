@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types as sdk;
-use bytes::Bytes;
 use kinesis_core::{Error, HashRange, Record, Result, SequenceNumber, Shard, ShardId};
 
 use crate::answer::Answer;
@@ -14,7 +13,7 @@ use crate::answer::Answer;
 /// What `GetRecords` answered.
 pub(crate) fn answer(output: GetRecordsOutput) -> Result<Answer> {
     Ok(Answer {
-        records: output.records.into_iter().map(record).collect::<Result<_>>()?,
+        records: records(output.records)?,
         next: output.next_shard_iterator,
         behind_latest: output.millis_behind_latest.map(millis),
         children: children(output.child_shards)?,
@@ -25,7 +24,7 @@ pub(crate) fn answer(output: GetRecordsOutput) -> Result<Answer> {
 pub(crate) fn event(event: sdk::SubscribeToShardEvent) -> Result<Answer> {
     let next = Some(event.continuation_sequence_number).filter(|number| !number.is_empty());
     Ok(Answer {
-        records: event.records.into_iter().map(record).collect::<Result<_>>()?,
+        records: records(event.records)?,
         // The SDK makes an empty text of a number that is left out.
         next,
         behind_latest: Some(millis(event.millis_behind_latest)),
@@ -41,10 +40,18 @@ fn children(children: Option<Vec<sdk::ChildShard>>) -> Result<Vec<Shard>> {
     children.unwrap_or_default().iter().map(child).collect()
 }
 
+fn records(records: Vec<sdk::Record>) -> Result<Vec<Record>> {
+    let mut converted = Vec::with_capacity(records.len());
+    for one in records {
+        converted.push(record(one)?);
+    }
+    Ok(converted)
+}
+
 /// A record as it was read. Its payload is taken over, not copied.
 pub(crate) fn record(record: sdk::Record) -> Result<Record> {
     let number = sequence_number(&record.sequence_number)?;
-    let data = Bytes::from(record.data.into_inner());
+    let data = record.data.into_bytes();
     let mut converted = Record::new(number, record.partition_key.unwrap_or_default(), data);
     converted.arrived_at = record.approximate_arrival_timestamp.as_ref().and_then(to_millis);
     Ok(converted)
@@ -76,9 +83,9 @@ fn child(shard: &sdk::ChildShard) -> Result<Shard> {
 ///
 /// JSON carries it as a binary fraction of seconds that may lie a hair below, so cutting off would lose a millisecond.
 pub(crate) fn to_millis(time: &DateTime) -> Option<SystemTime> {
-    let millis = (time.as_nanos() + 500_000).div_euclid(1_000_000);
-    let millis = Duration::from_millis(millis.try_into().ok()?);
-    SystemTime::UNIX_EPOCH.checked_add(millis)
+    let whole = Duration::from_secs(time.secs().try_into().ok()?);
+    let millis = (time.subsec_nanos() + 500_000) / 1_000_000;
+    SystemTime::UNIX_EPOCH.checked_add(whole + Duration::from_millis(millis.into()))
 }
 
 fn sequence_number(text: &str) -> Result<SequenceNumber> {

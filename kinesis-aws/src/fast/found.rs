@@ -166,22 +166,33 @@ impl HashKeys {
 
 /// Reads a sequence number.
 pub(super) fn number(text: &[u8]) -> Read<SequenceNumber> {
-    let text = std::str::from_utf8(text).map_err(|_| Stop::Bad("a sequence number is no text"))?;
-    text.parse().map_err(|_| Stop::Bad("a sequence number is none"))
+    SequenceNumber::from_ascii(text).map_err(|_| Stop::Bad("a sequence number is none"))
 }
 
 /// A time in seconds after 1970, in decimal, to the millisecond.
 pub(super) fn seconds(text: &str) -> Read<Option<SystemTime>> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    // As the service writes it. What has more digits, a sign or an exponent takes the long way.
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() <= 12 && fraction.len() <= 3 && digits(whole) && digits(fraction) {
-        let value = |text: &str| text.bytes().fold(0u64, |value, byte| value * 10 + u64::from(byte - b'0'));
-        let scale = [1000, 100, 10, 1][fraction.len()];
-        return Ok(at_millis(value(whole) * 1000 + value(fraction) * scale));
-    }
     let seconds: f64 = text.parse().map_err(|_| Stop::Bad("a time is no number"))?;
     Ok(from_seconds(seconds))
+}
+
+/// The same as the service writes it, with a part of a second of up to three digits, and how long that is. None for what
+/// is written in any other way, or may go on.
+pub(super) fn plain_seconds(text: &[u8]) -> Option<(Option<SystemTime>, usize)> {
+    let digits = |text: &[u8], most| {
+        let count = text.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
+        let value = text[..count].iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        (count > 0).then_some((value, count))
+    };
+    let (whole, mut len) = digits(text, 12)?;
+    let mut millis = 0;
+    if text.get(len) == Some(&b'.') {
+        let (fraction, count) = digits(&text[len + 1..], 3)?;
+        millis = fraction * [100, 10, 1][count - 1];
+        len += 1 + count;
+    }
+    let leads_with_zero = len > 1 && text[0] == b'0' && text[1] != b'.';
+    let ends = matches!(text.get(len)?, b',' | b'}');
+    (ends && !leads_with_zero).then(|| (at_millis(whole * 1000 + millis), len))
 }
 
 /// A time in seconds, rounded: its fraction is binary, and may lie a hair below.

@@ -83,16 +83,44 @@ impl SequenceNumber {
         self
     }
 
-    /// Reads `digits`, which may have no sub-number.
-    fn parse_number(digits: &str) -> Result<[u64; LIMBS], Problem> {
-        let bytes = digits.as_bytes();
+    /// The number with these digits, for sources that read bytes: as [`parse`](str::parse), without a look at whether
+    /// they are UTF-8 before.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no sequence number, with or without a sub-number.
+    pub fn from_ascii(text: &[u8]) -> Result<Self, ParseSequenceNumberError> {
+        // Most have no sub-number, and are read at once.
+        match Self::parse_number(text) {
+            Ok(limbs) => Ok(Self { limbs, sub: 0 }),
+            Err(_) => Self::with_sub_number(&String::from_utf8_lossy(text)),
+        }
+    }
+
+    fn with_sub_number(text: &str) -> Result<Self, ParseSequenceNumberError> {
+        let fail = |problem| ParseSequenceNumberError { text: excerpt(text), problem };
+        let (digits, sub) = match text.split_once('.') {
+            None => (text, 0),
+            Some((digits, sub)) => {
+                let canonical = sub.bytes().all(|b| b.is_ascii_digit()) && !sub.starts_with('0');
+                let sub = sub.parse().ok().filter(|_| canonical).ok_or_else(|| fail(Problem::SubNumber))?;
+                (digits, sub)
+            }
+        };
+        Ok(Self { limbs: Self::parse_number(digits.as_bytes()).map_err(fail)?, sub })
+    }
+
+    /// Reads `bytes`, which may have no sub-number.
+    fn parse_number(bytes: &[u8]) -> Result<[u64; LIMBS], Problem> {
         if bytes.is_empty() {
             return Err(Problem::Empty);
         }
         let too_long = bytes.len() > MAX_DIGITS;
-        if too_long || (bytes.len() > 1 && bytes[0] == b'0') || !bytes.iter().all(u8::is_ascii_digit) {
+        // Without a way out at the first other byte, so that the compiler looks at many bytes at once.
+        let all_digits = bytes.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_digit());
+        if too_long || (bytes.len() > 1 && bytes[0] == b'0') || !all_digits {
             return Err(match bytes.iter().position(|byte| !byte.is_ascii_digit()) {
-                Some(at) => Problem::NotADigit(digits[at..].chars().next().unwrap_or('?')),
+                Some(at) => Problem::NotADigit(String::from_utf8_lossy(&bytes[at..]).chars().next().unwrap_or('?')),
                 None if too_long => Problem::TooLong(bytes.len()),
                 None => Problem::LeadingZero,
             });
@@ -185,20 +213,7 @@ impl FromStr for SequenceNumber {
     type Err = ParseSequenceNumberError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Most have no sub-number, and are read at once.
-        if let Ok(limbs) = Self::parse_number(text) {
-            return Ok(Self { limbs, sub: 0 });
-        }
-        let fail = |problem| ParseSequenceNumberError { text: excerpt(text), problem };
-        let (digits, sub) = match text.split_once('.') {
-            None => (text, 0),
-            Some((digits, sub)) => {
-                let canonical = sub.bytes().all(|b| b.is_ascii_digit()) && !sub.starts_with('0');
-                let sub = sub.parse().ok().filter(|_| canonical).ok_or_else(|| fail(Problem::SubNumber))?;
-                (digits, sub)
-            }
-        };
-        Ok(Self { limbs: Self::parse_number(digits).map_err(fail)?, sub })
+        Self::from_ascii(text.as_bytes())
     }
 }
 
@@ -295,8 +310,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+        fn no_text_makes_the_parser_panic(text in "\\PC*", bytes in any::<Vec<u8>>()) {
             let _ = text.parse::<SequenceNumber>();
+            let _ = SequenceNumber::from_ascii(&bytes);
         }
     }
 
