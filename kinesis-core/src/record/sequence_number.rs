@@ -126,9 +126,9 @@ impl SequenceNumber {
             });
         }
         let mut limbs = [0u64; LIMBS];
-        let (head, rest) = bytes.split_at(bytes.len() % CHUNK_DIGITS);
+        let (head, chunks) = bytes.as_rchunks::<CHUNK_DIGITS>();
         limbs[LIMBS - 1] = value_of(head);
-        for (nth, chunk) in rest.chunks_exact(CHUNK_DIGITS).enumerate() {
+        for (nth, chunk) in chunks.iter().enumerate() {
             // Each chunk of 19 digits has less than 64 bits, so that many limbs and one more are in use so far.
             multiply_add(&mut limbs[LIMBS.saturating_sub(nth + 2)..], CHUNK, value_of(chunk));
         }
@@ -137,6 +137,7 @@ impl SequenceNumber {
 }
 
 /// The value of up to 19 decimal digits, which fit 64 bits.
+#[inline]
 fn value_of(digits: &[u8]) -> u64 {
     let (eights, rest) = digits.as_chunks();
     let value = eights.iter().fold(0, |value, eight| value * 100_000_000 + value_of_eight(*eight));
