@@ -1,4 +1,4 @@
-//! A cursor in one shard that is polled: an iterator while it lasts, and the place to make the next one from.
+//! A cursor in one shard that is polled, and who asks for it: an iterator while it lasts, and a place to make the next from.
 
 use std::mem;
 use std::num::NonZeroUsize;
@@ -23,50 +23,41 @@ use crate::served_at::{ServedAt, date_of};
 /// The most records that one call can ask for (API reference of `GetRecords`).
 const MAX_RECORDS: usize = 10_000;
 /// How soon a shard at its tip is asked again, beside readers that are pushed to and so have no interval of their own.
-const AGAIN: Duration = Duration::from_millis(250);
+pub(crate) const AGAIN: Duration = Duration::from_millis(250);
 
-/// Reads one shard with `GetRecords`.
+/// Asks for the records of one shard: an iterator while it lasts, and limits.
 #[derive(Debug)]
-pub(crate) struct KinesisReader {
+pub(crate) struct Poller {
     polling: Arc<Polling>,
     shard: ShardId,
-    cursor: Cursor,
     iterator: Option<String>,
     limiter: Option<Limiter>,
     /// Whether the fast read has refused an answer of this shard.
     plain: bool,
 }
 
-impl KinesisReader {
-    /// Opens a cursor. Only the tip costs a call: any other position is fixed by itself.
-    pub(crate) async fn open(
-        polling: Arc<Polling>,
-        shard: ShardId,
-        from: StartPosition,
-        cursor: Cursor,
-        limiter: Option<Limiter>,
-    ) -> Result<Self> {
-        let mut reader = Self { polling, shard, cursor, iterator: None, limiter, plain: false };
-        if from == StartPosition::Latest {
-            reader.pin_latest().await?;
-        }
-        Ok(reader)
+impl Poller {
+    pub(crate) fn new(polling: Arc<Polling>, shard: ShardId, limiter: Option<Limiter>) -> Self {
+        Self { polling, shard, iterator: None, limiter, plain: false }
     }
 
-    /// Gets an iterator at the tip, and the instant to go back to should it expire before the first record.
-    async fn pin_latest(&mut self) -> Result<()> {
+    /// The next answer is to come from a place that somebody else has moved.
+    pub(crate) fn forget(&mut self) {
+        self.iterator = None;
+    }
+
+    /// Gets an iterator at the tip, and says which instant that is: to go back to should it expire before the first record.
+    pub(crate) async fn pin_latest(&mut self) -> Result<SystemTime> {
         let before = wall_clock::now();
         let served_at = ServedAt::default();
         let request = self.iterator_request(Place::Tip).customize().interceptor(served_at.clone());
         let made = request.send().await.map_err(|error| self.error("GetShardIterator", error))?;
-        self.cursor.pin(served_at.get().unwrap_or(before));
         self.iterator = made.shard_iterator;
-        Ok(())
+        Ok(served_at.get().unwrap_or(before))
     }
 
-    /// Makes an iterator at the cursor; none when that is a time to come, which the service refuses.
-    async fn make_iterator(&mut self) -> Result<Option<String>> {
-        let place = self.cursor.place();
+    /// Makes an iterator at a place; none when that is a time to come, which the service refuses.
+    async fn make_iterator(&mut self, place: Place) -> Result<Option<String>> {
         let made = match self.iterator_request(place).send().await {
             Ok(made) => made,
             Err(error) if is_too_early(place, &error) => return Ok(None),
@@ -90,15 +81,24 @@ impl KinesisReader {
             .set_timestamp(time)
     }
 
-    /// Asks the service once, or twice when the iterator turns out to be stale; says when it answered. None when it is too
-    /// early to ask.
-    async fn fetch(&mut self, max: NonZeroUsize) -> Result<Option<(Answer, Option<SystemTime>)>> {
+    /// Asks the service once, or twice when the iterator turns out to be stale, for what is at `place` where there is no
+    /// iterator; says when it answered. None when it is too early to ask.
+    ///
+    /// # Cancel safety
+    ///
+    /// What changes before the last await is a new iterator for the same place. After it nothing is waited for, so that
+    /// whoever takes the answer in at once loses nothing.
+    pub(crate) async fn fetch(
+        &mut self,
+        place: Place,
+        max: NonZeroUsize,
+    ) -> Result<Option<(Answer, Option<SystemTime>)>> {
         let limit = max.get().min(MAX_RECORDS) as i32;
         let mut remade = false;
         loop {
             let iterator = match &self.iterator {
                 Some(iterator) => iterator.clone(),
-                None => match self.make_iterator().await? {
+                None => match self.make_iterator(place).await? {
                     Some(iterator) => iterator,
                     None => return Ok(None),
                 },
@@ -107,7 +107,14 @@ impl KinesisReader {
                 limiter.acquire().await;
             }
             match self.polling.ask(&self.shard, &iterator, limit, &mut self.plain).await {
-                Ok(answered) => return answered.map(Some).map_err(|error| error.on_shard(&self.shard)),
+                Ok(answered) => {
+                    let (answer, served_at) = answered.map_err(|error| error.on_shard(&self.shard))?;
+                    if let Some(limiter) = &self.limiter {
+                        limiter.charge(answer.records.iter().map(Record::size).sum());
+                    }
+                    self.iterator = answer.next.clone();
+                    return Ok(Some((answer, served_at)));
+                }
                 Err(error) => {
                     let stale = error.as_service_error().is_some_and(is_stale);
                     if stale {
@@ -140,21 +147,34 @@ fn is_stale(error: &GetRecordsError) -> bool {
     error.is_expired_iterator_exception() || error.is_invalid_argument_exception()
 }
 
+/// Reads one shard with `GetRecords`.
+#[derive(Debug)]
+pub(crate) struct KinesisReader {
+    poller: Poller,
+    cursor: Cursor,
+}
+
+impl KinesisReader {
+    /// Opens a cursor. Only the tip costs a call: any other position is fixed by itself.
+    pub(crate) async fn open(mut poller: Poller, from: StartPosition, mut cursor: Cursor) -> Result<Self> {
+        if from == StartPosition::Latest {
+            cursor.pin(poller.pin_latest().await?);
+        }
+        Ok(Self { poller, cursor })
+    }
+}
+
 #[async_trait]
 impl ShardReader for KinesisReader {
     async fn next_batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
-        // All state changes after the last await, save for a new iterator at the same position: dropping this is safe.
+        // The place moves after the last await: dropping this is safe.
         if self.cursor.is_empty()
-            && let Some((answer, served_at)) = self.fetch(max).await?
+            && let Some((answer, served_at)) = self.poller.fetch(self.cursor.place(), max).await?
         {
-            if let Some(limiter) = &self.limiter {
-                limiter.charge(answer.records.iter().map(Record::size).sum());
-            }
-            self.iterator = answer.next.clone();
             self.cursor.accept(answer, served_at);
         }
         let mut batch = self.cursor.hand_out(max);
-        if self.polling.beside_fan_out && batch.records.is_empty() {
+        if self.poller.polling.beside_fan_out && batch.records.is_empty() {
             batch.again = Some(AGAIN);
         }
         Ok(batch)

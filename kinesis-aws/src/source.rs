@@ -21,7 +21,7 @@ use crate::fanout::{FanOut, FanOutReader};
 use crate::found::{self, Found};
 use crate::kpl::{Aggregates, Unpacked};
 use crate::polling::Polling;
-use crate::reader::KinesisReader;
+use crate::reader::{KinesisReader, Poller};
 
 /// The variable that names the stream, for [`KinesisSource::from_env`].
 pub const STREAM_NAME_VARIABLE: &str = "KINESIS_STREAM_NAME";
@@ -172,19 +172,19 @@ impl StreamSource for KinesisSource {
 
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
         let cursor = self.cursor(shard, from);
+        let limiter = self.shared.limiters.as_ref().map(|limiters| limiters.reading(shard));
+        let poller = Poller::new(Arc::clone(&self.shared.polling), shard.clone(), limiter);
         // The first reader of a shard is pushed to; others are there to catch up, and poll.
         if let Some(fan_out) = &self.shared.fan_out
             && let Some(taken) = fan_out.take(shard)
         {
-            let reader = FanOutReader::open(Arc::clone(fan_out), shard.clone(), from, cursor, taken);
+            let reader = FanOutReader::open(Arc::clone(fan_out), taken, poller, from, cursor);
             return Ok(Box::new(reader.await?));
         }
-        let limiter = self.shared.limiters.as_ref().map(|limiters| limiters.reading(shard));
         if let Some(limiters) = &self.shared.limiters {
             limiters.opening(shard).acquire().await;
         }
-        let reader = KinesisReader::open(Arc::clone(&self.shared.polling), shard.clone(), from, cursor, limiter);
-        Ok(Box::new(reader.await?))
+        Ok(Box::new(KinesisReader::open(poller, from, cursor).await?))
     }
 }
 

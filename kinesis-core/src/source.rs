@@ -27,7 +27,8 @@ use crate::shard::{Shard, ShardId, StartPosition, StreamId};
 /// 3. Dropping the future of a read loses nothing.
 /// 4. An error does not move the cursor: the next read continues where the last success ended.
 /// 5. [`StartPosition::Latest`] is fixed when `open_shard` returns. A reader that has to re-open its backend before its
-///    first record re-opens at that instant, never at the new tip.
+///    first record re-opens at that instant, never at the new tip. Its first read answers at once, records or not, with
+///    that place as [`Batch::resume`], even where it parks afterwards: so a start at the tip can be written down.
 /// 6. Sequence numbers strictly increase within a reader.
 /// 7. After the end comes the same end again: empty batches with the same children.
 /// 8. Payloads are never copied: cloning a record shares them.

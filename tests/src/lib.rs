@@ -1,6 +1,7 @@
 //! What the stories and benches share.
 
 pub mod measure;
+pub mod sdk;
 pub mod simulation;
 pub mod stories;
 pub mod synthetic;

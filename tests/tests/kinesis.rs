@@ -7,39 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use kinesis_aws::{KinesisSource, KinesisSourceBuilder, WireFormat};
+use kinesis_aws::KinesisSourceBuilder;
 use kinesis_core::{
     BatchPolicy, Ordering, Outcome, Pipeline, Record, SequenceNumber, StartPosition, Subscription, handler,
 };
 use kinesis_mock::{Answer, MemoryStream, ReadLimits, WireClient, http_client};
+use kinesis_tests::sdk::Way;
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn config(http: &WireClient) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "test")))
-        .http_client(http.clone())
-        .build()
-}
-
-/// The ways to read, each with a name for the failure.
-fn ways(http: &WireClient) -> Vec<(&'static str, KinesisSourceBuilder)> {
-    let source = || KinesisSource::builder(&config(http), "orders");
-    vec![
-        ("polled", source()),
-        ("polled in CBOR", source().wire_format(WireFormat::Cbor)),
-        ("polled the plain way", source().fast_read(false)),
-        ("pushed", source().consumer("stories")),
-        ("pushed in CBOR", source().consumer("stories").wire_format(WireFormat::Cbor)),
-        ("pushed the plain way", source().consumer("stories").fast_read(false)),
-    ]
-}
 
 /// What arrived, by key: each number once, in the order of its first delivery.
 #[derive(Debug, Clone, Default)]
@@ -111,11 +87,10 @@ fn put(stream: &MemoryStream, from: usize, count: usize) {
 
 /// Every way in turn, each with a stream of its own.
 async fn each_way(tell: impl AsyncFn(&str, KinesisSourceBuilder, MemoryStream, WireClient)) {
-    for nth in 0..6 {
+    for way in Way::ALL {
         let stream = MemoryStream::builder("orders").shards(2).read_limits(ReadLimits::aws()).build();
         let http = http_client(&stream);
-        let (way, source) = ways(&http).swap_remove(nth);
-        tell(way, source, stream, http).await;
+        tell(way.name, way.source(&http, "orders"), stream, http).await;
     }
 }
 

@@ -1,13 +1,13 @@
 //! A small share of the simulated worlds; `cargo run --release -p kinesis-tests --example simulate` lives through many.
 
-use kinesis_tests::simulation::{Part, catch, simulate};
+use kinesis_tests::simulation::{Door, Part, catch, simulate};
 
 /// Enough for every kind of fault to meet every kind of subscription, and over in seconds without optimisation.
 const SEEDS: u64 = 150;
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    let stories: Vec<_> = (0..SEEDS).map(simulate).collect();
+    let stories: Vec<_> = (0..SEEDS).map(|seed| simulate(seed, Door::Source)).collect();
     let broken: String = stories.iter().filter(|story| !story.violations.is_empty()).map(ToString::to_string).collect();
     assert!(broken.is_empty(), "{broken}");
     // Worlds in which nothing happens prove nothing.
@@ -37,6 +37,14 @@ fn no_seed_breaks_a_promise() {
     }
 }
 
+/// A share of the worlds is lived through over the wire, with the real SDK, in every way to read.
+#[test]
+fn no_seed_breaks_a_promise_over_the_wire() {
+    let stories = (0..60).map(|seed| simulate(seed, Door::sdk(seed)));
+    let broken: String = stories.filter(|story| !story.violations.is_empty()).map(|story| story.to_string()).collect();
+    assert!(broken.is_empty(), "{broken}");
+}
+
 /// A part is broken on purpose, one after another: a simulation that finds nothing may be blind.
 #[test]
 fn every_broken_part_is_caught() {
@@ -48,10 +56,10 @@ fn every_broken_part_is_caught() {
 #[test]
 fn the_same_seed_tells_the_same_story() {
     for seed in 0..10 {
-        let (mut story, again) = (simulate(seed), simulate(seed));
+        let (mut story, again) = (simulate(seed, Door::Source), simulate(seed, Door::Source));
         story.compare(&again);
         assert!(story.violations.is_empty(), "{story}");
         assert!(story.log.len() > 10, "seed {seed} tells nothing");
     }
-    assert_ne!(simulate(0).hash(), simulate(1).hash());
+    assert_ne!(simulate(0, Door::Source).hash(), simulate(1, Door::Source).hash());
 }

@@ -34,7 +34,7 @@ type Receiver = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEvent
 pub(super) enum Subscribed {
     /// It stands; at this time of the service, where known.
     Stands(Events, Option<SystemTime>),
-    /// Another subscription of the consumer has the shard.
+    /// Another subscription of the consumer has the shard, or was asked for a moment ago.
     InUse,
     /// The time to begin at is still to come.
     TooEarly,
@@ -79,7 +79,10 @@ fn refusal(
     error: SdkError<SubscribeToShardError>,
 ) -> Result<Subscribed> {
     let refused = error.as_service_error();
-    if refused.is_some_and(SubscribeToShardError::is_resource_in_use_exception) {
+    let in_use = |refused: &SubscribeToShardError| {
+        refused.is_resource_in_use_exception() || refused.is_limit_exceeded_exception()
+    };
+    if refused.is_some_and(in_use) {
         return Ok(Subscribed::InUse);
     }
     let now = error.raw_response().and_then(date_of).unwrap_or_else(wall_clock::now);

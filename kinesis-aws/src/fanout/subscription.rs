@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::events::{self, Events, Subscribed};
+use super::events::{self, Subscribed};
 use super::reader::FanOut;
 use crate::answer::Answer;
 use crate::place::Place;
@@ -21,12 +21,6 @@ const LASTS: Duration = Duration::from_secs(4 * 60 + 50);
 const SILENCE: Duration = Duration::from_secs(35);
 /// Nobody has asked for so long: a subscription that nobody reads fills the windows of the connection that others share.
 const UNASKED: Duration = Duration::from_secs(5);
-/// Between two tries while another subscription of this consumer holds the shard. Five seconds after it began the next one
-/// takes over (API reference of `SubscribeToShard`).
-const IN_USE_AGAIN: Duration = Duration::from_secs(1);
-/// So often the shard may be in use before somebody is told.
-const IN_USE_AT_MOST: u32 = 20;
-
 /// What a subscription tells.
 #[derive(Debug)]
 pub(super) enum Told {
@@ -34,6 +28,8 @@ pub(super) enum Told {
     Stands(Option<SystemTime>),
     /// Records, or none; the end of the shard.
     Answer(Answer),
+    /// Another subscription of the consumer holds the shard.
+    InUse,
     /// The time to start at has not come yet.
     TooEarly,
 }
@@ -85,8 +81,10 @@ impl Task {
 
     /// Subscribes and hands on what comes, until it is time for another subscription.
     async fn read(&self, from: Place) -> Result<()> {
-        let Some((mut events, at)) = self.subscribe(from).await? else {
-            return self.tell(Told::TooEarly).await;
+        let (mut events, at) = match events::subscribe(&self.fan_out, &self.shard, from).await? {
+            Subscribed::Stands(events, at) => (events, at),
+            Subscribed::InUse => return self.tell(Told::InUse).await,
+            Subscribed::TooEarly => return self.tell(Told::TooEarly).await,
         };
         let ends_at = Instant::now() + LASTS;
         self.tell(Told::Stands(at)).await?;
@@ -114,21 +112,6 @@ impl Task {
             }
             is_first = false;
         }
-    }
-
-    /// Waits for its turn while another subscription of the consumer has the shard; none when it is too early.
-    async fn subscribe(&self, from: Place) -> Result<Option<(Events, Option<SystemTime>)>> {
-        for _ in 0..IN_USE_AT_MOST {
-            match events::subscribe(&self.fan_out, &self.shard, from).await? {
-                Subscribed::Stands(events, at) => return Ok(Some((events, at))),
-                Subscribed::TooEarly => return Ok(None),
-                Subscribed::InUse => sleep(IN_USE_AGAIN).await,
-            }
-        }
-        let consumer = &self.fan_out.consumer;
-        Err(Error::transient(format!(
-            "another subscription of the consumer {consumer} holds the shard: give each application its own consumer"
-        )))
     }
 
     async fn tell(&self, told: Told) -> Result<()> {

@@ -28,6 +28,13 @@ impl Shards {
     }
 }
 
+impl Taken {
+    /// The shard.
+    pub(super) fn shard(&self) -> &ShardId {
+        &self.shard
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.shards.locked().remove(&self.shard);

@@ -84,11 +84,14 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<Pins> 
     Ok(pins)
 }
 
+/// A reader that parks should tell its place at once. One that does not is waited for so long: without a place, what is put
+/// before the shard is first read would be passed over.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where the tip of a shard is now; `None` when the source cannot say.
 pub(super) async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Result<Option<StartPosition>> {
     let mut reader = source.open_shard(shard, StartPosition::Latest).await?;
-    // A reader that parks has nothing to say yet, and is not waited for.
-    let patience = if source.caps().parks { Duration::ZERO } else { Duration::MAX };
+    let patience = if source.caps().parks { PATIENCE } else { Duration::MAX };
     // An empty answer need not tell the place. Five are a second's worth of reads on Kinesis.
     for _ in 0..5 {
         let batch = match tokio::time::timeout(patience, reader.next_batch(NonZeroUsize::MIN)).await {

@@ -1,5 +1,6 @@
 //! Door one: the stream as a source for the pipeline.
 
+use std::mem;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::time::Duration;
@@ -37,6 +38,7 @@ impl StreamSource for MemoryStream {
     }
 
     async fn open_shard(&self, shard: &ShardId, from: StartPosition) -> Result<Box<dyn ShardReader>> {
+        let tells_tip = from == StartPosition::Latest;
         let cursor = self.with_log(|log, _| {
             let shard = log.get(shard)?;
             self.check_retained(shard, from)?;
@@ -46,7 +48,7 @@ impl StreamSource for MemoryStream {
                 pinned => pinned,
             })
         })?;
-        Ok(Box::new(MemoryReader { stream: self.clone(), shard: shard.clone(), cursor, end: None }))
+        Ok(Box::new(MemoryReader { stream: self.clone(), shard: shard.clone(), cursor, tells_tip, end: None }))
     }
 }
 
@@ -56,6 +58,8 @@ struct MemoryReader {
     stream: MemoryStream,
     shard: ShardId,
     cursor: StartPosition,
+    /// Opened at the tip, it tells first where that is, even when it waits for records otherwise.
+    tells_tip: bool,
     end: Option<ShardEnd>,
 }
 
@@ -93,7 +97,7 @@ impl ShardReader for MemoryReader {
             let mut changed = pin!(stream.changed());
             changed.as_mut().enable();
             let batch = self.read(max, first)?;
-            if !batch.records.is_empty() || batch.end.is_some() {
+            if !batch.records.is_empty() || batch.end.is_some() || mem::take(&mut self.tells_tip) {
                 return Ok(batch);
             }
             first = false;

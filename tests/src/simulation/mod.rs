@@ -25,6 +25,7 @@ use tokio::runtime::Builder;
 
 pub use broken::{Caught, Part, catch};
 
+use crate::sdk::Way;
 use model::Model;
 use plan::Plan;
 
@@ -118,31 +119,48 @@ impl fmt::Display for Story {
     }
 }
 
+/// By which door the stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// As a source itself.
+    Source,
+    /// Over its wire, by the real SDK.
+    Sdk(Way),
+}
+
+impl Door {
+    /// The SDK, each seed in a way of its own.
+    #[must_use]
+    pub const fn sdk(seed: u64) -> Self {
+        Self::Sdk(Way::ALL[(seed % Way::ALL.len() as u64) as usize])
+    }
+}
+
 /// Lives through the world of a seed.
 ///
 /// # Panics
 ///
 /// When the operating system refuses a runtime.
 #[must_use]
-pub fn simulate(seed: u64) -> Story {
-    live(seed, u64::MAX)
+pub fn simulate(seed: u64, door: Door) -> Story {
+    live(seed, door, u64::MAX)
 }
 
 /// Lives through the world of a seed, for so many beats at most.
-fn live(seed: u64, beats: u64) -> Story {
+fn live(seed: u64, door: Door, beats: u64) -> Story {
     // Nonces are drawn from the thread's generator; nothing depends on their values, but a replay should be exact.
     fastrand::seed(seed);
-    let plan = Plan::of(seed);
+    let plan = Plan::of(seed, door);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that could be missing");
-    let model = runtime.block_on(async { Model::new(&plan, beats) });
+    let model = runtime.block_on(async { Model::new(&plan, door, beats) });
     let spins = model.state().spins();
     let lived = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = spins.notified() => model.violate("a story comes to an end", "something spins".to_owned()),
-                () = world::live(&plan, &model) => {}
+                () = world::live(&plan, door, &model) => {}
             }
         });
     }));

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::fate::Fate;
 use super::journal::Journal;
 use super::plan::{Plan, SubscriptionPlan};
-use super::{Seen, Story, Violation};
+use super::{Door, Seen, Story, Violation};
 use wants::{Asked, Change, Wish};
 
 /// The model of one story. Clones share it.
@@ -42,6 +42,7 @@ pub(super) struct State {
     calm: bool,
     asked: Option<Asked>,
     budget: usize,
+    over_the_wire: bool,
     /// How many records there were when the present life began.
     puts_at_birth: usize,
     born: Instant,
@@ -109,7 +110,7 @@ struct InFlight {
 }
 
 impl Model {
-    pub(super) fn new(plan: &Plan, beats: u64) -> Self {
+    pub(super) fn new(plan: &Plan, door: Door, beats: u64) -> Self {
         let subscriber = |plan: &SubscriptionPlan| Subscriber {
             plan: plan.clone(),
             wish: None,
@@ -138,6 +139,7 @@ impl Model {
             calm: false,
             asked: None,
             budget: plan.budget,
+            over_the_wire: door != Door::Source,
             puts_at_birth: 0,
             born: Instant::now(),
             failover: plan.failover,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use kinesis_core::{OnGap, SequenceNumber, ShardId, StartPosition, SubscriptionRecord};
 use tokio::time::Instant;
 
-use super::{Row, State, Subscriber};
+use super::{Put, Row, State, Subscriber};
 use crate::simulation::plan::Reject;
 
 /// Which records of a shard a subscription is to have.
@@ -118,9 +118,17 @@ impl State {
             StartPosition::After(number) => Window::From(number.plus(1)),
             _ => {
                 let asked = self.asked.as_ref().filter(|asked| asked.of == of).map_or(0, |asked| asked.puts);
-                Window::Tip { may: self.puts_at_birth.max(asked), must: self.puts.len() }
+                let may = self.puts_at_birth.max(asked);
+                Window::Tip { may: self.begin_of_second(may), must: self.puts.len() }
             }
         }
+    }
+
+    /// Over the wire, the tip of a moment may be known as the second that it is in; its first record.
+    fn begin_of_second(&self, nth: usize) -> usize {
+        let second = |put: &Put| Some(put.record.arrived_at?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs());
+        let Some(last) = nth.checked_sub(1).filter(|_| self.over_the_wire) else { return nth };
+        nth - self.puts[..nth].iter().rev().take_while(|put| second(put) == second(&self.puts[last])).count()
     }
 
     /// What was settled on these shards is so no more.

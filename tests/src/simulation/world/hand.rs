@@ -81,8 +81,7 @@ impl World<'_> {
                 if self.rng.bool() { StartPosition::At(number) } else { StartPosition::After(number) }
             }
             2 => StartPosition::Timestamp(beginning() + spent.mul_f64(self.rng.f64())),
-            // A source whose readers wait cannot say where its tip is.
-            3 if !self.plan.parks => StartPosition::Latest,
+            3 => StartPosition::Latest,
             _ => StartPosition::TrimHorizon,
         }
     }

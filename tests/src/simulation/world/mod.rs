@@ -1,15 +1,14 @@
 //! A world at work: the producer, one worker's life after another, and the judgement at the end.
 
+mod door;
 mod hand;
 mod judge;
 mod producer;
 
-use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use kinesis_core::limit::Limits as Rates;
 use kinesis_core::selector::ChannelFrom;
 use kinesis_core::wrap::Throttled;
 use kinesis_core::{Channel, Event, Observer, OnReject, Pipeline, Result, StreamSource, Subscription};
@@ -18,10 +17,12 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::Door;
 use super::model::Model;
 use super::plan::{Life, Limits, Plan, Reject, SubscriptionPlan, beginning};
 use super::sink::{Letters, TemperedSink};
 use super::store::WatchedStore;
+use door::{kept, through};
 use producer::{Producer, channel_in, produce};
 
 /// How long the last worker may take once nothing fails any more. Far more than a poll, a failover and a backlog need.
@@ -53,17 +54,18 @@ impl Observer for Listener {
 /// What lives as long as the world.
 struct World<'a> {
     plan: &'a Plan,
+    door: Door,
     model: &'a Model,
     stream: MemoryStream,
-    source: Faulty<MemoryStream>,
+    source: Faulty<Arc<dyn StreamSource>>,
     store: Faulty<WatchedStore>,
     sinks: Vec<(TemperedSink, Letters)>,
     rng: Rng,
 }
 
 /// Lives through a world and judges it.
-pub(super) async fn live(plan: &Plan, model: &Model) {
-    model.line(format_args!("{plan:?}"));
+pub(super) async fn live(plan: &Plan, door: Door, model: &Model) {
+    model.line(format_args!("{plan:?}, {door:?}"));
     let mut rng = Rng::with_seed(plan.seed);
     let mut stream = MemoryStream::builder("sim")
         .shards(plan.shards)
@@ -82,9 +84,10 @@ pub(super) async fn live(plan: &Plan, model: &Model) {
     });
     let mut world = World {
         plan,
+        door,
         model,
         sinks: sinks.collect(),
-        source: Faulty::new(stream.clone(), Faults::seeded(rng.u64(..), plan.source)),
+        source: Faulty::new(through(door, &stream, plan).await, Faults::seeded(rng.u64(..), plan.source)),
         store: Faulty::new(WatchedStore::new(model), Faults::seeded(rng.u64(..), plan.store)),
         stream: stream.clone(),
         rng: rng.fork(),
@@ -105,9 +108,9 @@ impl World<'_> {
     /// The source, within its limits where it keeps them by itself.
     fn source(&self) -> Arc<dyn StreamSource> {
         let source = self.source.clone();
-        match self.plan.limits.filter(|limits| limits.kept).and_then(rates) {
-            Some(rates) => Arc::new(Throttled::new(source, rates)),
-            None => Arc::new(source),
+        match kept(self.plan) {
+            Some(rates) if self.door == Door::Source => Arc::new(Throttled::new(source, rates)),
+            _ => Arc::new(source),
         }
     }
 
@@ -221,13 +224,4 @@ fn subscribing(plan: &SubscriptionPlan, sink: &TemperedSink, letters: &Letters) 
         Some(cap) => subscription.cap(cap),
         None => subscription,
     }
-}
-
-/// The limits of a source that keeps within them.
-fn rates(limits: Limits) -> Option<Rates> {
-    Some(Rates {
-        calls_per_second: NonZeroU32::new(limits.calls_per_second)?,
-        bytes_per_second: NonZeroU64::new(u64::from(limits.bytes_per_second))?,
-        ..Rates::kinesis_shard()
-    })
 }
