@@ -27,9 +27,18 @@ impl Way {
         Self { name: "pushed the plain way", pushed: true, format: WireFormat::Json, fast: false },
     ];
 
-    /// A source that reads a stream in this way.
+    /// A source that reads a stream in this way, in this process.
     pub fn source(self, http: &WireClient, stream: &str) -> KinesisSourceBuilder {
-        let source = KinesisSource::builder(&config(http), stream).wire_format(self.format).fast_read(self.fast);
+        self.over(&config(http), stream)
+    }
+
+    /// A source that reads a stream of a server in this way.
+    pub fn source_at(self, endpoint: &str, stream: &str) -> KinesisSourceBuilder {
+        self.over(&settings().into_builder().endpoint_url(endpoint).build(), stream)
+    }
+
+    fn over(self, config: &SdkConfig, stream: &str) -> KinesisSourceBuilder {
+        let source = KinesisSource::builder(config, stream).wire_format(self.format).fast_read(self.fast);
         if self.pushed { source.consumer("stories") } else { source }
     }
 }
@@ -37,10 +46,13 @@ impl Way {
 /// The SDK's configuration over this wire.
 #[must_use]
 pub fn config(http: &WireClient) -> SdkConfig {
+    settings().into_builder().http_client(http.clone()).build()
+}
+
+fn settings() -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "test")))
-        .http_client(http.clone())
         .build()
 }

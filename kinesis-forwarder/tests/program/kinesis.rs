@@ -1,6 +1,6 @@
 //! `run --stream`, `publish` and `tail`, against a server on this machine.
 
-use kinesis_mock::{Account, MemoryStream, Server};
+use kinesis_mock::{Account, Answer, MemoryStream, Server};
 
 use crate::support::{Program, Subscriber, TempFile, events};
 
@@ -101,4 +101,16 @@ async fn what_cannot_be_read_says_why_and_what_to_do() {
     let shard = Program::start(at(&server, &["tail", "--shard", "shardId-9", "--start", "horizon"])).end().await;
     assert_eq!(shard.code, Some(2), "{shard:?}");
     assert!(shard.stderr.contains("shardId-9"), "{shard:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_ignores_partition_keys_is_warned_about() {
+    let (server, _) = server().await;
+    let summary = "{\"StreamDescriptionSummary\":{\"StreamName\":\"orders\",\"StreamStatus\":\"ACTIVE\",\"OpenShardCount\":2,\
+                   \"StreamARN\":\"arn:aws:kinesis:us-east-1:000000000000:stream/orders\",\"RetentionPeriodHours\":24,\
+                   \"StreamCreationTimestamp\":1700000000,\"EnhancedMonitoring\":[],\"RecordDistributionStrategy\":\"AUTO\"}}";
+    server.script("DescribeStreamSummary", [Answer::Body(summary.to_owned())]);
+    let program = Program::start(at(&server, &["tail", "--shard", "shardId-9", "--start", "horizon"]));
+    let done = program.end().await;
+    assert!(done.stderr.contains("ignores their partition keys"), "{done:?}");
 }

@@ -1,12 +1,14 @@
 //! The source with the real SDK against the in-process wire of kinesis-mock, on a paused clock.
 
+mod starting;
+
 use std::error::Error as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_kinesis::config::HttpClient;
 use kinesis_core::{ErrorKind, SequenceNumber, ShardId, ShardReader, StartPosition, StreamSource};
 use kinesis_mock::{Answer, MemoryStream, ReadLimits, WireClient, http_client};
@@ -303,52 +305,4 @@ async fn a_long_listing_is_read_to_its_last_page() {
     assert_eq!(failure(&mut *{ unknown }).await.kind(), ErrorKind::NotFound);
     let unknown = source.open_shard(&ShardId::from("shardId-9"), StartPosition::Latest).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
-}
-
-/// Credentials that cannot be had.
-#[derive(Debug)]
-struct NoCredentials;
-
-impl ProvideCredentials for NoCredentials {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nowhere to be found")))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_that_cannot_succeed_says_why_and_what_to_do() {
-    let http = http_client(&MemoryStream::new("orders", 1));
-    let failed = async |config: SdkConfig, name: &str| {
-        let error = KinesisSource::connect(&config, name).await.unwrap_err();
-        (error.kind(), error.to_string())
-    };
-    assert_eq!(
-        failed(config(&http), "odors").await,
-        (ErrorKind::NotFound, "there is no stream odors in eu-central-1: check its name and the region".into())
-    );
-    assert_eq!(
-        failed(config(&http).into_builder().region(None).build(), "orders").await,
-        (ErrorKind::Invalid, "no AWS region is configured: set AWS_REGION, or a region in the profile".into())
-    );
-    http.script("DescribeStreamSummary", [Answer::fail("AccessDeniedException")]);
-    assert_eq!(
-        failed(config(&http), "orders").await,
-        (
-            ErrorKind::Denied,
-            "the stream orders in eu-central-1 cannot be opened: DescribeStreamSummary on the stream orders was \
-             refused: AccessDeniedException: as scripted"
-                .into()
-        )
-    );
-    let missing = config(&http).into_builder().credentials_provider(SharedCredentialsProvider::new(NoCredentials));
-    let mut none = config(&http).into_builder();
-    none.set_credentials_provider(None);
-    for config in [missing.build(), none.build()] {
-        let (kind, message) = failed(config, "orders").await;
-        assert_eq!(kind, ErrorKind::Denied, "{message}");
-        assert!(message.contains("no AWS credentials could be loaded: set AWS_ACCESS_KEY_ID"), "{message}");
-    }
 }
