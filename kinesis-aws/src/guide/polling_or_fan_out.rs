@@ -49,6 +49,8 @@
 //!   seconds. Another subscription takes over.
 //! - A subscription that nobody has asked for five seconds is dropped, because what it is sent fills the connection that
 //!   others share. It is taken up again where it stopped.
+//! - While another subscription of the consumer holds a shard, the shard is polled, and asked for once a second: the service
+//!   gives it to whoever asks five seconds after the other one began. So nothing stands still after a restart.
 //! - Two processes with one consumer take each other's subscriptions away, every five seconds, and read everything twice:
 //!   give every application a consumer of its own.
 //! - The first reader of a shard is pushed to. What has fallen far behind and catches up polls, within
