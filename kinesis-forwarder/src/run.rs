@@ -1,13 +1,17 @@
 //! `run`: from a stream, a file or a pipe, through the pipeline, to the subscribers.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_aws::KinesisSource;
-use kinesis_core::pipeline::PipelineBuilder;
+use kinesis_core::pipeline::stored::position;
+use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
 use kinesis_core::{
-    OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, Subscription, SubscriptionSummary, Summary,
+    CursorPosition, Error, FileStore, LeaseStore as _, OnReject, Ordering, Pipeline, Result, RetryPolicy, ShardKey,
+    Sink, StartPosition, StreamSource as _, Subscription, SubscriptionName, Summary,
 };
 use kinesis_http_sink::HttpSink;
 
@@ -15,9 +19,12 @@ use crate::cli::Run;
 use crate::dead_letters::DeadLetters;
 use crate::drive::{self, DRAIN};
 use crate::give_up::GiveUp;
-use crate::input::{InputSource, Originals};
+use crate::input::{InputSource, KeptInput, Originals};
 use crate::output::{Progress, count, note, say, table};
 use crate::subscribers::{Subscriber, Unclaimed, channel_from, subscribers};
+
+/// The name under which state is kept.
+pub(crate) const APPLICATION: &str = "kinesis-forwarder";
 
 /// How long a record of an input is tried, where the command line does not say: somebody waits for the end.
 const MAX_AGE: Duration = Duration::from_secs(10);
@@ -37,21 +44,20 @@ pub const UNUSABLE: u8 = 2;
 /// When it cannot start: the input or the stream cannot be opened, a URL cannot be used, the dead-letter file cannot be
 /// written.
 pub async fn run(args: Run) -> Result<ExitCode> {
-    match &args.input {
-        Some(path) => {
+    match (&args.input, &args.state) {
+        (Some(path), Some(state)) => run_kept(&args, path, state).await,
+        (Some(path), None) => {
             let source = InputSource::open(path)?;
             run_input(&args, source).await
         }
-        None => run_stream(&args).await,
+        (None, _) => run_stream(&args).await,
     }
 }
 
 async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
-    let max_age = args.max_age.unwrap_or(MAX_AGE);
-    let retry = RetryPolicy { max_age, cap: LONGEST_WAIT, ..RetryPolicy::default() };
-    let plan = Plan::new(args, max_age, retry, StartPosition::TrimHorizon)?;
-    let builder = Pipeline::builder("kinesis-forwarder", source.clone());
-    let pipeline = plan.onto(builder, |http| GiveUp::new(Originals(http), max_age))?;
+    let plan = Plan::of_input(args)?;
+    let builder = Pipeline::builder(APPLICATION, source.clone());
+    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
     let result = drive::drive(pipeline, &plan.progress, false).await?;
     let complete = match &result {
         Ok(summary) => {
@@ -72,6 +78,61 @@ async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
         }
     };
     Ok(exit_code(&source, complete))
+}
+
+/// Delivers what runs before have not delivered of a file.
+async fn run_kept(args: &Run, path: &Path, state: &Path) -> Result<ExitCode> {
+    let plan = Plan::of_input(args)?;
+    let store = plan.state(state)?;
+    let source = KeptInput::open(path, &store).await?;
+    let (input, state) = (path.display(), state.display());
+    if source.is_replaced() {
+        note(&format!("{input} is another file than the one that {state} knows: it is read from its start"));
+    }
+    let names: Vec<SubscriptionName> =
+        plan.subscribers.iter().map(|subscriber| subscriber.name.as_str().into()).collect();
+    if is_done(&source, &store, &names).await? {
+        say(&format!("nothing more to do: {state} has every record of {input} as delivered\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let builder = Pipeline::builder(APPLICATION, source.clone()).leases(store.clone());
+    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
+    let handle = pipeline.handle();
+    let result = drive::drive(pipeline, &plan.progress, false).await?;
+    source.close_part(&store).await?;
+    let done = is_done(&source, &store, &names).await?;
+    let summary = handle.summary();
+    let mut text = plan.report(&summary);
+    if !done {
+        text.push_str(&format!("not everything is delivered; the next run with {state} goes on from here\n"));
+    }
+    say(&text);
+    match (source.failure(), result) {
+        (Some(failure), _) => note(&format!("error: {failure}")),
+        (None, Err(error)) => note(&format!("error: {}", error.chain())),
+        (None, Ok(_)) if done && summary.subscriptions.values().all(SubscriptionSummary::is_complete) => {
+            return Ok(ExitCode::SUCCESS);
+        }
+        (None, Ok(_)) => return Ok(ExitCode::from(UNDELIVERED)),
+    }
+    Ok(ExitCode::from(if source.failure().is_some() { UNUSABLE } else { UNDELIVERED }))
+}
+
+/// Whether all of these subscriptions have every part of the input.
+async fn is_done(source: &KeptInput, store: &FileStore, names: &[SubscriptionName]) -> Result<bool> {
+    let records = store.subscriptions().await?;
+    let records: Vec<_> = records.into_iter().filter(|record| record.stream == *source.stream()).collect();
+    for shard in source.list_shards().await? {
+        let Some(row) = store.get(&ShardKey::new(source.stream(), &shard.id)).await? else { return Ok(false) };
+        let has_ended = |name: &SubscriptionName| {
+            let record = records.iter().find(|record| record.name == *name && !record.forgotten);
+            record.is_some_and(|record| position(record, &row) == CursorPosition::End)
+        };
+        if !names.iter().all(has_ended) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How a run over an input ends: what is wrong with that is told, and counts more than what was left undone.
@@ -96,7 +157,10 @@ async fn run_stream(args: &Run) -> Result<ExitCode> {
     let retry = RetryPolicy { max_age: args.max_age.unwrap_or(retry.max_age), ..retry };
     let start = args.start.unwrap_or(StartPosition::Latest);
     let plan = Plan::new(args, retry.max_age, retry, start)?;
-    let builder = Pipeline::builder("kinesis-forwarder", source.connect().await?);
+    let mut builder = Pipeline::builder(APPLICATION, source.connect().await?);
+    if let Some(path) = &args.state {
+        builder = builder.leases(plan.state(path)?);
+    }
     let pipeline = plan.onto(builder, |http| http)?;
     let summary = drive::drive(pipeline, &plan.progress, true).await??;
     say(&plan.report(&summary));
@@ -122,6 +186,29 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// The plan for an input, whose end somebody waits for.
+    fn of_input(args: &'a Run) -> Result<Self> {
+        let max_age = args.max_age.unwrap_or(MAX_AGE);
+        let retry = RetryPolicy { max_age, cap: LONGEST_WAIT, ..RetryPolicy::default() };
+        Self::new(args, max_age, retry, StartPosition::TrimHorizon)
+    }
+
+    fn input_sink(&self, http: HttpSink) -> GiveUp<Originals<HttpSink>> {
+        GiveUp::new(Originals(http), self.retry.max_age)
+    }
+
+    /// Opens the file that keeps how far the subscribers are.
+    fn state(&self, path: &Path) -> Result<FileStore> {
+        let bare = |subscriber: &Subscriber| subscriber.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.subscribers.iter().map(bare).find(|url| !seen.insert(url.clone())) {
+            return Err(Error::invalid(format!(
+                "two subscribers at {twice} differ in the query alone, which --state cannot tell apart; give each a path"
+            )));
+        }
+        FileStore::open(path, APPLICATION)
+    }
+
     fn new(args: &'a Run, max_age: Duration, retry: RetryPolicy, start: StartPosition) -> Result<Self> {
         let open = |path| DeadLetters::open(path, args.input.as_deref());
         Ok(Self {
@@ -149,7 +236,12 @@ impl<'a> Plan<'a> {
     fn subscription<S: Sink>(&self, subscriber: &Subscriber, wrap: impl Fn(HttpSink) -> S) -> Result<Subscription> {
         let parallel = self.args.parallel;
         let http = HttpSink::builder(&subscriber.url).timeout(self.timeout).concurrency(parallel.get()).build()?;
-        let on_reject = self.dead_letters.as_ref().map_or(OnReject::Skip, |file| OnReject::dead_letter(file.clone()));
+        let on_reject = match &self.dead_letters {
+            Some(file) => OnReject::dead_letter(file.clone()),
+            // The next run begins with it.
+            None if self.args.state.is_some() && self.args.input.is_some() => OnReject::Halt,
+            None => OnReject::Skip,
+        };
         let subscription = Subscription::new(subscriber.name.as_str(), self.progress.track(wrap(http)))
             .start_at(self.start)
             .ordering(Ordering::PerKey { parallel })

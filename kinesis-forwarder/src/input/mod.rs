@@ -28,11 +28,13 @@
 
 mod event;
 mod gauge;
+mod kept;
 mod lambda;
 mod number;
 mod parse;
 mod source;
 
+pub use kept::KeptInput;
 pub use number::{Originals, original};
 pub use parse::InputError;
 pub use source::InputSource;

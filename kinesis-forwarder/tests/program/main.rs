@@ -7,4 +7,5 @@ mod listen;
 mod refusals;
 mod run;
 mod signals;
+mod state;
 mod support;
