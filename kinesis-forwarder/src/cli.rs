@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, in which words.
 
+mod leases;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
+
+pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +49,8 @@ pub enum Command {
     Publish(Publish),
     /// Print the records of a stream as they come, one line each.
     Tail(Tail),
+    /// Look into the state of runs, move subscriptions, let leases go.
+    Leases(Leases),
     /// Show the whole way in about ten seconds, without AWS and without files.
     Demo(Demo),
 }

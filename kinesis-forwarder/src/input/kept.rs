@@ -125,7 +125,8 @@ impl KeptInput {
         let last = self.parts.last().map_or(0, |part| part.offset);
         let row = store.get(&ShardKey::new(&self.stream, &shard_at(last))).await?;
         if row.is_some_and(|row| is_ended(&row)) {
-            store.create(&Lease::new(&self.stream, &Shard::new(shard_at(self.end)))).await?;
+            let next = Shard::new(shard_at(self.end)).with_parents([shard_at(last)]);
+            store.create(&Lease::new(&self.stream, &next)).await?;
         }
         Ok(())
     }
@@ -178,8 +179,8 @@ impl Known {
     }
 
     fn read(path: &str, stream: StreamId, rows: &[Lease]) -> Option<Self> {
-        let (first_length, digest) = stream.name.strip_prefix(path)?.strip_prefix('@')?.split_once('-')?;
-        let (first_length, digest) = (first_length.parse().ok()?, digest.to_owned());
+        let (_, first_length, digest) = parts_of(&stream).filter(|(named, ..)| *named == path)?;
+        let digest = digest.to_owned();
         let mut parts: Vec<(u64, &Lease)> =
             rows.iter().filter_map(|row| Some((offset_of(&row.key.shard)?, row))).collect();
         parts.sort_by_key(|(offset, _)| *offset);
@@ -201,6 +202,19 @@ impl Known {
         let ends_somewhere = !self.ends_unnoted || length == self.first_length;
         is_long_enough && ends_somewhere && looked[&self.first_length].digest == self.digest
     }
+}
+
+/// Path, first length and digest, in the name of a file that is kept.
+fn parts_of(stream: &StreamId) -> Option<(&str, u64, &str)> {
+    let (path, first) = stream.name.rsplit_once('@')?;
+    let (length, digest) = first.split_once('-')?;
+    let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then_some((path, length.parse().ok()?, digest))
+}
+
+/// Whether a stream of a store is a file. No stream of Kinesis has such a name.
+pub(crate) fn is_file(stream: &StreamId) -> bool {
+    parts_of(stream).is_some()
 }
 
 /// Whether somebody is done with the part.

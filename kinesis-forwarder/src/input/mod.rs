@@ -35,6 +35,8 @@ mod parse;
 mod source;
 
 pub use kept::KeptInput;
+pub(crate) use kept::is_file;
 pub use number::{Originals, original};
+pub(crate) use number::{at_record, record_of};
 pub use parse::InputError;
 pub use source::InputSource;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod kinesis;
+mod leases;
 mod listen;
 mod refusals;
 mod run;
