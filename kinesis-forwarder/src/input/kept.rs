@@ -108,12 +108,11 @@ impl KeptInput {
     #[must_use]
     pub fn failure(&self) -> Option<InputError> {
         let opened = self.opened();
-        let part = self.parts.iter().find_map(|part| {
+        self.parts.iter().find_map(|part| {
             let mut failure = opened.get(&shard_at(part.offset))?.failure()?.clone();
             failure.line += part.lines;
             Some(failure)
-        });
-        part
+        })
     }
 
     /// Notes in the store where the file ends, once somebody has its last part to its end: what is appended comes after.

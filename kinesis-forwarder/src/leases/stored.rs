@@ -28,7 +28,7 @@ impl Stored {
         let streams = rows.iter().map(|row| &row.key.stream).chain(records.iter().map(|record| &record.stream));
         let streams: BTreeSet<StreamId> =
             streams.filter(|stream| named.is_none_or(|name| is_named(stream, name))).cloned().collect();
-        let names = || streams.iter().map(|stream| stream.to_string()).collect::<Vec<_>>().join(", ");
+        let names = || streams.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let stream = match (streams.len(), named) {
             (1, _) => streams.iter().next().cloned(),
             (0, Some(name)) => return Err(Error::not_found(format!("nothing is known of a stream {name}"))),
