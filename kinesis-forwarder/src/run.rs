@@ -1,5 +1,7 @@
 //! `run`: from a stream, a file or a pipe, through the pipeline, to the subscribers.
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,11 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_aws::KinesisSource;
-use kinesis_core::pipeline::stored::position;
 use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
 use kinesis_core::{
-    CursorPosition, Error, FileStore, LeaseStore as _, OnReject, Ordering, Pipeline, Result, RetryPolicy, ShardKey,
-    Sink, StartPosition, StreamSource as _, Subscription, SubscriptionName, Summary,
+    Error, FileStore, OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, Subscription, Summary,
 };
 use kinesis_http_sink::HttpSink;
 
@@ -19,7 +19,7 @@ use crate::cli::Run;
 use crate::dead_letters::DeadLetters;
 use crate::drive::{self, DRAIN};
 use crate::give_up::GiveUp;
-use crate::input::{InputSource, KeptInput, Originals};
+use crate::input::{InputSource, Originals};
 use crate::output::{Progress, count, note, say, table};
 use crate::subscribers::{Subscriber, Unclaimed, channel_from, subscribers};
 
@@ -45,7 +45,7 @@ pub const UNUSABLE: u8 = 2;
 /// written.
 pub async fn run(args: Run) -> Result<ExitCode> {
     match (&args.input, &args.state) {
-        (Some(path), Some(state)) => run_kept(&args, path, state).await,
+        (Some(path), Some(state)) => kept::run(&args, path, state).await,
         (Some(path), None) => {
             let source = InputSource::open(path)?;
             run_input(&args, source).await
@@ -78,61 +78,6 @@ async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
         }
     };
     Ok(exit_code(&source, complete))
-}
-
-/// Delivers what runs before have not delivered of a file.
-async fn run_kept(args: &Run, path: &Path, state: &Path) -> Result<ExitCode> {
-    let plan = Plan::of_input(args)?;
-    let store = plan.state(state)?;
-    let source = KeptInput::open(path, &store).await?;
-    let (input, state) = (path.display(), state.display());
-    if source.is_replaced() {
-        note(&format!("{input} is another file than the one that {state} knows: it is read from its start"));
-    }
-    let names: Vec<SubscriptionName> =
-        plan.subscribers.iter().map(|subscriber| subscriber.name.as_str().into()).collect();
-    if is_done(&source, &store, &names).await? {
-        say(&format!("nothing more to do: {state} has every record of {input} as delivered\n"));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let builder = Pipeline::builder(APPLICATION, source.clone()).leases(store.clone());
-    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
-    let handle = pipeline.handle();
-    let result = drive::drive(pipeline, &plan.progress, false).await?;
-    source.close_part(&store).await?;
-    let done = is_done(&source, &store, &names).await?;
-    let summary = handle.summary();
-    let mut text = plan.report(&summary);
-    if !done {
-        text.push_str(&format!("not everything is delivered; the next run with {state} goes on from here\n"));
-    }
-    say(&text);
-    match (source.failure(), result) {
-        (Some(failure), _) => note(&format!("error: {failure}")),
-        (None, Err(error)) => note(&format!("error: {}", error.chain())),
-        (None, Ok(_)) if done && summary.subscriptions.values().all(SubscriptionSummary::is_complete) => {
-            return Ok(ExitCode::SUCCESS);
-        }
-        (None, Ok(_)) => return Ok(ExitCode::from(UNDELIVERED)),
-    }
-    Ok(ExitCode::from(if source.failure().is_some() { UNUSABLE } else { UNDELIVERED }))
-}
-
-/// Whether all of these subscriptions have every part of the input.
-async fn is_done(source: &KeptInput, store: &FileStore, names: &[SubscriptionName]) -> Result<bool> {
-    let records = store.subscriptions().await?;
-    let records: Vec<_> = records.into_iter().filter(|record| record.stream == *source.stream()).collect();
-    for shard in source.list_shards().await? {
-        let Some(row) = store.get(&ShardKey::new(source.stream(), &shard.id)).await? else { return Ok(false) };
-        let has_ended = |name: &SubscriptionName| {
-            let record = records.iter().find(|record| record.name == *name && !record.forgotten);
-            record.is_some_and(|record| position(record, &row) == CursorPosition::End)
-        };
-        if !names.iter().all(has_ended) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// How a run over an input ends: what is wrong with that is told, and counts more than what was left undone.

@@ -9,7 +9,7 @@ use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, TableDefinition};
 
 use super::table::Tables;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What the file is, in words and numbers.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
@@ -36,18 +36,18 @@ fn builder() -> Builder {
 pub(super) fn make(path: &Path, application: &str) -> Result<()> {
     let refuse = |error: io::Error| {
         let message = format!("cannot make the state file {}", path.display());
-        Error::invalid(message).because(error)
+        Error::permanent(message).because(error)
     };
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{:016x}.new", fastrand::u64(..)));
     let unfinished = PathBuf::from(unfinished);
-    let made = fill(&unfinished, application).map_err(io::Error::other).and_then(|()| {
-        match std::fs::hard_link(&unfinished, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // Not every file system has links.
-            Err(_) => std::fs::rename(&unfinished, path),
-            Ok(()) => Ok(()),
-        }
+    let made = fill(&unfinished, application).map_err(io::Error::other);
+    let made = made.and_then(|()| match std::fs::hard_link(&unfinished, path) {
+        Ok(()) => Ok(()),
+        // Somebody else has made it meanwhile.
+        Err(_) if path.exists() => Ok(()),
+        // Not every file system has links.
+        Err(_) => std::fs::rename(&unfinished, path),
     });
     // The other name of the file, or what is left of it.
     let _ = std::fs::remove_file(&unfinished);
@@ -83,7 +83,7 @@ pub(super) fn open(path: &Path, application: &str) -> Result<Database> {
         io::ErrorKind::NotFound => {
             Error::not_found(format!("there is no state file {name}: a run with this file makes it")).because(error)
         }
-        _ => Error::new(ErrorKind::Permanent, format!("cannot open the state file {name}")).because(error),
+        _ => Error::permanent(format!("cannot open the state file {name}")).because(error),
     };
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(unreadable)?;
     match file.try_lock() {

@@ -1,8 +1,10 @@
 //! `leases`: the state of runs, looked into and changed between them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use kinesis_core::{FileStore, LeaseStore as _};
+use kinesis_mock::{Account, Server};
 use serde_json::{Value, json};
 
 use crate::support::{Done, Program, Subscriber, TempFile, events};
@@ -50,6 +52,49 @@ async fn a_file_is_sent_again_from_a_record_on() {
     assert_eq!((&done["done"], &done["moves"][0]["to"]), (&json!(true), &json!({ "kind": "horizon" })));
     assert_eq!(run(&input, &state, &subscriber).await.code, Some(0));
     assert_eq!(subscriber.payloads().len(), 23);
+}
+
+/// Follows the stream until the subscriber has so many records more, and then stops.
+async fn follow(args: &[&str], subscriber: &mut Subscriber, more: usize) {
+    let wanted = subscriber.bodies().len() + more;
+    let program = Program::start(args);
+    subscriber.has(wanted).await;
+    program.signal("TERM").await;
+    let done = program.end().await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_stream_is_sent_again_from_the_horizon_a_record_and_the_tip() {
+    let account = Account::new();
+    let stream = account.create("orders", 1);
+    let server = Server::start(&account).await.unwrap();
+    let state = TempFile::none("again-stream.state");
+    let mut subscriber = Subscriber::start().await;
+    let (endpoint, url) = (server.endpoint(), subscriber.url().to_owned());
+    let run = ["run", "--stream", "orders", "--endpoint", &endpoint, "--state", state.path(), "--to", &url];
+    let from_start = [&run[..], &["--start", "horizon"]].concat();
+    let numbers: Vec<_> = (0..5).map(|n| stream.put("key", n.to_string()).unwrap().1.to_string()).collect();
+    follow(&from_start, &mut subscriber, 5).await;
+    let listed = json_of(&state, &["list"]).await;
+    let place = json!({ "kind": "after", "number": numbers[4] });
+    assert_eq!(listed["leases"][0]["subscriptions"][0]["position"], place);
+    for (to, more) in [("horizon", 5), (&*numbers[3], 2)] {
+        assert_eq!(leases(&state, &["reset", "--to", to, "--yes", "--stream", "orders"]).await.code, Some(0), "{to}");
+        follow(&run, &mut subscriber, more).await;
+    }
+    assert_eq!(subscriber.payloads().len(), 12);
+
+    assert_eq!(leases(&state, &["reset", "--to", "tip", "--yes"]).await.code, Some(0));
+    stream.put("key", "missed").unwrap();
+    let program = Program::start(run);
+    // When it has found the tip nobody tells.
+    while tokio::time::timeout(Duration::from_millis(100), subscriber.has(13)).await.is_err() {
+        stream.put("key", "new").unwrap();
+    }
+    program.signal("TERM").await;
+    assert_eq!(program.end().await.code, Some(0));
+    assert!(!subscriber.payloads().contains(&"missed".to_owned()));
 }
 
 #[tokio::test]
