@@ -1,4 +1,4 @@
-use kinesis_core::{Cursor, MemoryLeaseStore, Progress, SequenceNumber};
+use kinesis_core::{Cursor, CursorPosition, MemoryLeaseStore, Progress, SequenceNumber};
 
 use super::*;
 
