@@ -42,6 +42,8 @@ pub struct Ledger {
     /// The next record of each key that was never delivered.
     next: Vec<usize>,
     repeats: usize,
+    /// The least record since the sender began anew.
+    least: Option<usize>,
     violations: Vec<String>,
 }
 
@@ -49,7 +51,7 @@ impl Ledger {
     /// Nothing of the file.
     #[must_use]
     pub fn new(made_up: MadeUp) -> Self {
-        Self { next: (0..made_up.keys).collect(), made_up, repeats: 0, violations: Vec::new() }
+        Self { next: (0..made_up.keys).collect(), made_up, repeats: 0, least: None, violations: Vec::new() }
     }
 
     /// Takes an event in, as it was posted.
@@ -64,12 +66,18 @@ impl Ledger {
             self.violations.push(format!("nobody sent this: {}", String::from_utf8_lossy(body)));
             return;
         };
+        self.least = Some(self.least.map_or(n, |least| least.min(n)));
         let next = &mut self.next[n % self.made_up.keys];
         match n.cmp(next) {
             std::cmp::Ordering::Less => self.repeats += 1,
             std::cmp::Ordering::Equal => *next += self.made_up.keys,
             std::cmp::Ordering::Greater => self.violations.push(format!("record {n} came before record {next}")),
         }
+    }
+
+    /// The sender begins anew. Answers with the least record that came since it did so before.
+    pub fn begin(&mut self) -> Option<usize> {
+        self.least.take()
     }
 
     /// How many different records came.
@@ -115,6 +123,8 @@ mod tests {
         let ledger = after(&[1, 0, 2, 0, 2, 3, 4, 5, 4]);
         assert_eq!(ledger.violations(), Vec::<String>::new());
         assert_eq!((ledger.delivered(), ledger.repeats()), (6, 3));
+        let mut ledger = after(&[1, 0, 2]);
+        assert_eq!((ledger.begin(), ledger.begin()), (Some(0), None));
     }
 
     #[test]

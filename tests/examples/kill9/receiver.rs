@@ -46,6 +46,13 @@ impl Receiver {
         NAMES.iter().map(|name| format!("http://{}{name}", self.address))
     }
 
+    /// The program begins anew. Answers how many subscribers it had not sent the first record before.
+    pub(crate) fn begin(&self) -> usize {
+        let begun =
+            self.ledgers.iter().map(|ledger| ledger.lock().expect("nothing panics while it holds the lock").begin());
+        begun.flatten().filter(|least| *least > 0).count()
+    }
+
     pub(crate) fn ledgers(&self) -> impl Iterator<Item = (&'static str, &Mutex<Ledger>)> {
         NAMES.into_iter().zip(self.ledgers.iter())
     }
