@@ -94,7 +94,7 @@
 //! | [`Observer`], [`Event`] | what happens, as it happens |
 //! | [`Sink`], [`handler`], [`channel_sink`] | where records go |
 //! | [`StreamSource`], [`ShardReader`] | where they come from |
-//! | [`LeaseStore`], [`MemoryLeaseStore`] | where leases, cursors and subscriptions are kept |
+//! | [`LeaseStore`], [`MemoryLeaseStore`], `FileStore` (feature `file`) | where leases, cursors and subscriptions are kept |
 //!
 //! # Rooms
 //!
@@ -110,6 +110,7 @@
 //!
 //! # Features
 //!
+//! - `file`: `FileStore`, leases and cursors in one file on this machine.
 //! - `conformance`: the suites for implementors of a source, a sink or a lease store.
 //! - `mock`: `mockall` mocks of the traits.
 
@@ -126,6 +127,8 @@ mod deliver;
 pub mod demand;
 mod error;
 mod feed;
+#[cfg(feature = "file")]
+mod file;
 pub mod guide;
 mod lane;
 pub mod lease;
@@ -150,6 +153,8 @@ pub mod wrap;
 
 pub use demand::Demand;
 pub use error::{BoxError, Error, ErrorKind, Result};
+#[cfg(feature = "file")]
+pub use file::FileStore;
 pub use lease::{
     Cursor, CursorPosition, HeldLease, Lease, LeaseStore, Nonce, Progress, Renewed, SubscriptionRecord, WorkerId,
 };

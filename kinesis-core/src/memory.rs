@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::lease::{HeldLease, Lease, LeaseStore, Nonce, Progress, Renewed, SubscriptionRecord, WorkerId};
+use crate::error::Result;
+use crate::lease::{HeldLease, Lease, LeaseStore, Progress, Renewed, SubscriptionRecord, WorkerId, rows};
 use crate::shard::{ShardKey, StreamId};
 use crate::sink::SubscriptionName;
 
@@ -47,29 +47,6 @@ impl MemoryLeaseStore {
     }
 }
 
-impl Tables {
-    /// The row, if no holder has written it since it was seen.
-    fn unchanged(&mut self, seen: &Lease) -> Option<&mut Lease> {
-        self.leases.get_mut(&seen.key).filter(|row| row.counter == seen.counter)
-    }
-
-    /// The row that `held` stands for. Owner and nonce decide, not the counter: when the answer to a write was lost, the
-    /// row is ahead of its holder and still its own.
-    fn held(&mut self, held: &HeldLease) -> Result<&mut Lease> {
-        let ours = held.lease();
-        let lost = |now: String| {
-            Error::new(ErrorKind::LeaseLost, format!("the lease of {} is lost: {now}", ours.key))
-                .on_shard(&ours.key.shard)
-        };
-        match self.leases.get_mut(&ours.key) {
-            Some(row) if row.owner == ours.owner && row.nonce == ours.nonce => Ok(row),
-            Some(Lease { owner: Some(owner), .. }) => Err(lost(format!("{owner} claimed it"))),
-            Some(_) => Err(lost("it was released".into())),
-            None => Err(lost("its row was removed".into())),
-        }
-    }
-}
-
 #[async_trait]
 impl LeaseStore for MemoryLeaseStore {
     async fn list(&self) -> Result<Vec<Lease>> {
@@ -84,72 +61,42 @@ impl LeaseStore for MemoryLeaseStore {
         let mut tables = self.tables();
         let absent = !tables.leases.contains_key(&lease.key);
         if absent {
-            let row = Lease { owner: None, counter: 0, nonce: None, wanted_by: None, ..lease.clone() };
-            tables.leases.insert(row.key.clone(), row);
+            tables.leases.insert(lease.key.clone(), rows::create(lease));
         }
         Ok(absent)
     }
 
     async fn claim(&self, seen: &Lease, me: &WorkerId) -> Result<Option<HeldLease>> {
-        Ok(self.tables().unchanged(seen).map(|row| {
-            row.owner = Some(me.clone());
-            row.nonce = Some(Nonce::random());
-            row.wanted_by = None;
-            row.counter += 1;
-            HeldLease::new(row.clone())
-        }))
+        let mut tables = self.tables();
+        let Some(row) = tables.leases.get_mut(&seen.key) else { return Ok(None) };
+        Ok(rows::claim(row, seen, me).then(|| HeldLease::new(row.clone())))
     }
 
     async fn request(&self, seen: &Lease, me: &WorkerId) -> Result<bool> {
-        let mut tables = self.tables();
-        let row = tables.leases.get_mut(&seen.key).filter(|row| {
-            row.owner.is_some() && row.owner == seen.owner && row.wanted_by.as_ref().is_none_or(|asker| asker == me)
-        });
-        Ok(row.map(|row| row.wanted_by = Some(me.clone())).is_some())
+        Ok(self.tables().leases.get_mut(&seen.key).is_some_and(|row| rows::request(row, seen, me)))
     }
 
     async fn advance<'a>(&self, held: &mut HeldLease, progress: Option<&'a Progress>) -> Result<Renewed> {
         let mut tables = self.tables();
-        let row = tables.held(held)?;
-        if let Some(progress) = progress {
-            row.apply(progress);
+        let mut row = tables.leases.get_mut(held.key());
+        let renewed = rows::advance(row.as_deref_mut(), held.lease(), progress)?;
+        if let Some(row) = row {
+            held.written(row.clone());
         }
-        row.counter += 1;
-        held.written(row.clone());
-        Ok(row.wanted_by.clone().map_or(Renewed::Held, Renewed::WantedBy))
+        Ok(renewed)
     }
 
     async fn release(&self, held: &mut HeldLease, last: Option<Progress>, to: Option<WorkerId>) -> Result<()> {
-        let mut tables = self.tables();
-        let row = tables.held(held)?;
-        if let Some(progress) = &last {
-            row.apply(progress);
-        }
-        row.owner = to;
-        row.wanted_by = None;
-        row.counter += 1;
-        // A hand-over to the same worker is a new lease too: the old value must not write again.
-        row.nonce = None;
-        Ok(())
+        rows::release(self.tables().leases.get_mut(held.key()), held.lease(), last.as_ref(), to)
     }
 
     async fn reset(&self, seen: &Lease, to: &Progress) -> Result<bool> {
-        Ok(self
-            .tables()
-            .unchanged(seen)
-            .map(|row| {
-                row.cursors.retain(|name, _| !to.forgotten.contains(name));
-                row.cursors.extend(to.cursors.clone());
-                row.children.extend(to.children.iter().cloned());
-                row.nonce = Some(Nonce::random());
-                row.counter += 1;
-            })
-            .is_some())
+        Ok(self.tables().leases.get_mut(&seen.key).is_some_and(|row| rows::reset(row, seen, to)))
     }
 
     async fn remove(&self, seen: &Lease) -> Result<bool> {
         let mut tables = self.tables();
-        let unchanged = tables.unchanged(seen).is_some();
+        let unchanged = tables.leases.get(&seen.key).is_some_and(|row| rows::is_unchanged(row, seen));
         if unchanged {
             tables.leases.remove(&seen.key);
         }
@@ -167,12 +114,7 @@ impl LeaseStore for MemoryLeaseStore {
     ) -> Result<bool> {
         let mut tables = self.tables();
         let key = (new.stream.clone(), new.name.clone());
-        let stored = tables.subscriptions.get(&key).map(|record| record.revision);
-        let unchanged = stored == seen.map(|record| record.revision);
-        if unchanged {
-            let revision = stored.unwrap_or(0) + 1;
-            tables.subscriptions.insert(key, SubscriptionRecord { revision, ..new.clone() });
-        }
-        Ok(unchanged)
+        let put = rows::put_subscription(tables.subscriptions.get(&key), seen, new);
+        Ok(put.map(|record| tables.subscriptions.insert(key, record)).is_some())
     }
 }

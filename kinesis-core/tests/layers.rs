@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["source", "sink", "lease"],
     &["observe", "watermark", "demand", "retry", "assignment", "lineage", "selector"],
     // The store in memory stands here because a pipeline without another one takes it.
-    &["wrap", "memory"],
+    &["wrap", "memory", "file"],
     &["deliver", "feed", "lane", "worker", "pipeline"],
     // The guide has no code.
     &["stream", "conformance", "guide"],

@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, in which words.
 
+mod leases;
+
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
+
+pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +49,8 @@ pub enum Command {
     Publish(Publish),
     /// Print the records of a stream as they come, one line each.
     Tail(Tail),
+    /// Look into the state of runs, move subscriptions, let leases go.
+    Leases(Leases),
     /// Show the whole way in about ten seconds, without AWS and without files.
     Demo(Demo),
 }
@@ -84,11 +90,16 @@ pub struct Stream {
 }
 
 const RUN_HELP: &str = "\
-A stream is followed until Ctrl-C. Where it stopped is not kept: the next run begins at --start again. With --consumer the
-service pushes records by enhanced fan-out, to a consumer of that name, which is registered if there is none.
+A stream is followed until Ctrl-C. With --consumer the service pushes records by enhanced fan-out, to a consumer of that
+name, which is registered if there is none.
 
 An input is a Lambda event document ({\"Records\": [..]}), or one JSON object a line: events as they are posted, the
 short form {\"partitionKey\", \"data\"}, or the lines of a dead-letter file. It is read as it comes.
+
+With --state the next run goes on where this one was stopped or killed; without it, it begins anew. Each subscriber is known
+by its URL without the query. A file that was appended to goes on with what is new; one that was changed otherwise is
+another one and begins at its start. What a subscriber does not take, and no --dead-letters file, stops that subscriber
+there, for the next run to try again.
 
 Exit code: 0 when every record was delivered, 1 when some were not, 2 when the command line or the input is wrong.
 
@@ -99,6 +110,7 @@ Examples:
   kinesis-forwarder run --input event.json --to http://127.0.0.1:3000/events
   tail -f events.ndjson | kinesis-forwarder run --input - \\
     --to member-registered=http://127.0.0.1:3000/events --to http://127.0.0.1:3001/audit --dead-letters dead.ndjson
+  kinesis-forwarder run --input export.ndjson --state export.state --to http://127.0.0.1:3000/events
   kinesis-forwarder run --input dead.ndjson --to http://127.0.0.1:3000/events --dead-letters still-dead.ndjson";
 
 /// Arguments of `run`.
@@ -123,6 +135,9 @@ pub struct Run {
     /// Where to append the records that could not be delivered; `run` can read it again.
     #[arg(long, value_name = "FILE")]
     pub dead_letters: Option<PathBuf>,
+    /// The file that keeps how far each subscriber is, for the next run to go on there; made if there is none.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
     /// Take the channel from this field of a JSON payload instead of the partition key.
     #[arg(long, value_name = "NAME")]
     pub from_json_field: Option<String>,

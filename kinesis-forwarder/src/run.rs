@@ -1,13 +1,17 @@
 //! `run`: from a stream, a file or a pipe, through the pipeline, to the subscribers.
 
+mod kept;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_aws::KinesisSource;
-use kinesis_core::pipeline::PipelineBuilder;
+use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
 use kinesis_core::{
-    OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, Subscription, SubscriptionSummary, Summary,
+    Error, FileStore, OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, Subscription, Summary,
 };
 use kinesis_http_sink::HttpSink;
 
@@ -18,6 +22,9 @@ use crate::give_up::GiveUp;
 use crate::input::{InputSource, Originals};
 use crate::output::{Progress, count, note, say, table};
 use crate::subscribers::{Subscriber, Unclaimed, channel_from, subscribers};
+
+/// The name under which state is kept.
+pub(crate) const APPLICATION: &str = "kinesis-forwarder";
 
 /// How long a record of an input is tried, where the command line does not say: somebody waits for the end.
 const MAX_AGE: Duration = Duration::from_secs(10);
@@ -37,21 +44,20 @@ pub const UNUSABLE: u8 = 2;
 /// When it cannot start: the input or the stream cannot be opened, a URL cannot be used, the dead-letter file cannot be
 /// written.
 pub async fn run(args: Run) -> Result<ExitCode> {
-    match &args.input {
-        Some(path) => {
+    match (&args.input, &args.state) {
+        (Some(path), Some(state)) => kept::run(&args, path, state).await,
+        (Some(path), None) => {
             let source = InputSource::open(path)?;
             run_input(&args, source).await
         }
-        None => run_stream(&args).await,
+        (None, _) => run_stream(&args).await,
     }
 }
 
 async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
-    let max_age = args.max_age.unwrap_or(MAX_AGE);
-    let retry = RetryPolicy { max_age, cap: LONGEST_WAIT, ..RetryPolicy::default() };
-    let plan = Plan::new(args, max_age, retry, StartPosition::TrimHorizon)?;
-    let builder = Pipeline::builder("kinesis-forwarder", source.clone());
-    let pipeline = plan.onto(builder, |http| GiveUp::new(Originals(http), max_age))?;
+    let plan = Plan::of_input(args)?;
+    let builder = Pipeline::builder(APPLICATION, source.clone());
+    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
     let result = drive::drive(pipeline, &plan.progress, false).await?;
     let complete = match &result {
         Ok(summary) => {
@@ -96,7 +102,10 @@ async fn run_stream(args: &Run) -> Result<ExitCode> {
     let retry = RetryPolicy { max_age: args.max_age.unwrap_or(retry.max_age), ..retry };
     let start = args.start.unwrap_or(StartPosition::Latest);
     let plan = Plan::new(args, retry.max_age, retry, start)?;
-    let builder = Pipeline::builder("kinesis-forwarder", source.connect().await?);
+    let mut builder = Pipeline::builder(APPLICATION, source.connect().await?);
+    if let Some(path) = &args.state {
+        builder = builder.leases(plan.state(path)?);
+    }
     let pipeline = plan.onto(builder, |http| http)?;
     let summary = drive::drive(pipeline, &plan.progress, true).await??;
     say(&plan.report(&summary));
@@ -122,6 +131,29 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// The plan for an input, whose end somebody waits for.
+    fn of_input(args: &'a Run) -> Result<Self> {
+        let max_age = args.max_age.unwrap_or(MAX_AGE);
+        let retry = RetryPolicy { max_age, cap: LONGEST_WAIT, ..RetryPolicy::default() };
+        Self::new(args, max_age, retry, StartPosition::TrimHorizon)
+    }
+
+    fn input_sink(&self, http: HttpSink) -> GiveUp<Originals<HttpSink>> {
+        GiveUp::new(Originals(http), self.retry.max_age)
+    }
+
+    /// Opens the file that keeps how far the subscribers are.
+    fn state(&self, path: &Path) -> Result<FileStore> {
+        let bare = |subscriber: &Subscriber| subscriber.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.subscribers.iter().map(bare).find(|url| !seen.insert(url.clone())) {
+            return Err(Error::invalid(format!(
+                "two subscribers at {twice} differ in the query alone, which --state cannot tell apart; give each a path"
+            )));
+        }
+        FileStore::open(path, APPLICATION)
+    }
+
     fn new(args: &'a Run, max_age: Duration, retry: RetryPolicy, start: StartPosition) -> Result<Self> {
         let open = |path| DeadLetters::open(path, args.input.as_deref());
         Ok(Self {
@@ -149,7 +181,12 @@ impl<'a> Plan<'a> {
     fn subscription<S: Sink>(&self, subscriber: &Subscriber, wrap: impl Fn(HttpSink) -> S) -> Result<Subscription> {
         let parallel = self.args.parallel;
         let http = HttpSink::builder(&subscriber.url).timeout(self.timeout).concurrency(parallel.get()).build()?;
-        let on_reject = self.dead_letters.as_ref().map_or(OnReject::Skip, |file| OnReject::dead_letter(file.clone()));
+        let on_reject = match &self.dead_letters {
+            Some(file) => OnReject::dead_letter(file.clone()),
+            // The next run begins with it.
+            None if self.args.state.is_some() && self.args.input.is_some() => OnReject::Halt,
+            None => OnReject::Skip,
+        };
         let subscription = Subscription::new(subscriber.name.as_str(), self.progress.track(wrap(http)))
             .start_at(self.start)
             .ordering(Ordering::PerKey { parallel })

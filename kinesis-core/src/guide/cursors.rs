@@ -19,6 +19,12 @@
 //! page of the Kinesis developer guide). (`kinesis-core/src/lane/ledger.rs`:
 //! `a_tip_is_reached_only_with_nothing_open_and_hardly_written_while_it_stays`)
 //!
+//! Where they are kept is the lease store's matter. `MemoryLeaseStore` forgets with the process. `FileStore` (feature
+//! `file`) keeps them in one file on this machine, for one process at a time: what was answered is on the disk, and
+//! the leases of a process that was killed are let go when the file is opened again.
+//! (`kinesis-core/src/file/tests.rs`: `what_was_answered_is_there_again`, `a_torn_write_is_found_out`,
+//! `who_held_a_lease_when_the_process_ended_does_not_hold_it_any_more`)
+//!
 //! The checkpoint of a shard is the minimum of its cursors ([`Lease::checkpoint`](crate::Lease::checkpoint)).
 //!
 //! # Starting
@@ -65,6 +71,8 @@
 //!   `a_seek_to_the_tip_leaves_out_what_lies_between`, `a_seek_to_a_time_goes_on_with_what_arrived_then`)
 //! - A seek on one shard moves that shard. Its descendants are read again after it.
 //!   (`tests/tests/seeking.rs`: `a_seek_on_one_shard_moves_that_one_and_reads_its_descendants_again_after_it`)
+//! - While nothing runs, [`pipeline::stored`](crate::pipeline::stored) makes the same moves in the store.
+//!   (`kinesis-core/src/pipeline/stored.rs`: `a_move_voids_the_cursors_before_it`)
 //! - Forgetting removes every cursor. Attached under the same name later, the subscription starts as it says.
 //!   (`tests/tests/attaching.rs`: `forgetting_removes_every_cursor_and_attached_again_it_starts_as_it_says`)
 //! - A worker that takes over knows what was asked of the one before.

@@ -27,7 +27,9 @@
 //! - **After a crash**: everything behind the last stored cursor. Cursors are stored once a second while they move
 //!   ([`commit_every`](crate::PipelineBuilder::commit_every)), when a shard ends, and at a drain. A record that holds
 //!   the cursor back makes everything behind it come again, up to [`max_ahead`](crate::Demand::max_ahead) records.
-//! - **After a drain**: nothing that was delivered. A drain finishes the deliveries in flight and stores every cursor.
+//! - **After a drain**: what had overtaken, key beside key, a record that was not with its sink yet; with
+//!   [`Ordering::PerShard`](crate::Ordering::PerShard) nothing. A drain finishes the deliveries in flight and stores
+//!   every cursor.
 //!   (`kinesis-core/src/pipeline/tests/ending.rs`: `a_restart_goes_on_behind_what_was_settled`,
 //!   `a_drain_finishes_what_is_in_flight_and_says_when_it_could_not`; simulation: "a stop ends within its deadline")
 //! - **After a lost answer**: a sink that took a record and then failed to say so is asked again.

@@ -2,6 +2,7 @@
 
 mod cursor;
 mod row;
+pub(crate) mod rows;
 mod subscription;
 
 use std::fmt::Debug;

@@ -4,6 +4,7 @@ mod builder;
 mod check;
 mod handle;
 mod status;
+pub mod stored;
 mod subscription;
 mod summary;
 

@@ -114,7 +114,7 @@ pub(super) async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Resul
 
 /// Where a subscription is on a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// It is done with the shard.
     Finished,
     /// It has a cursor.
@@ -124,7 +124,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn of(record: &SubscriptionRecord, shard: &ShardId, closed: bool, row: Option<&Lease>) -> Self {
+    pub(crate) fn of(record: &SubscriptionRecord, shard: &ShardId, closed: bool, row: Option<&Lease>) -> Self {
         let stored = row.and_then(|row| row.cursors.get(&record.name));
         let any = broken::is(Part::CursorIgnoresGeneration);
         if let Some(cursor) = stored.filter(|cursor| any || cursor.generation == record.generation_on(shard)) {

@@ -9,7 +9,7 @@ use crate::source::StreamSource;
 
 /// What becomes of a subscription's record.
 #[derive(Debug)]
-pub(super) enum Change<'a> {
+pub(crate) enum Change<'a> {
     /// It is paused, or not.
     Pause(bool),
     /// It goes on from here on every shard listed.
@@ -22,7 +22,7 @@ pub(super) enum Change<'a> {
 
 impl Change<'_> {
     /// Writes the record as changed, and returns it.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &self,
         source: &dyn StreamSource,
         store: &dyn LeaseStore,

@@ -33,6 +33,9 @@ use crate::shard::ShardId;
 use crate::sink::SubscriptionName;
 use crate::source::{ShardEnd, StreamSource};
 
+pub(crate) use attach::Place;
+pub(crate) use change::Change;
+
 use keeper::Kept;
 use runner::{Command, Exit, Notice};
 use shards::Shards;

@@ -28,11 +28,15 @@
 
 mod event;
 mod gauge;
+mod kept;
 mod lambda;
 mod number;
 mod parse;
 mod source;
 
+pub use kept::KeptInput;
+pub(crate) use kept::is_file;
 pub use number::{Originals, original};
+pub(crate) use number::{at_record, record_of};
 pub use parse::InputError;
 pub use source::InputSource;

@@ -1,6 +1,6 @@
 //! A file or a pipe as a source: one shard, read once, in bounded memory, by a thread that waits for it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::InputError;
 use super::parse::parse;
 
 /// The one shard, named as Kinesis names the first of a stream.
-const SHARD: &str = "shardId-000000000000";
+pub(super) const SHARD: &str = "shardId-000000000000";
 
 /// Chunks that are read ahead; each is what one read of 64 KiB held, or one record of up to 10 MiB.
 const CHUNKS_AHEAD: usize = 4;
@@ -51,19 +51,8 @@ impl InputSource {
         if path == Path::new("-") {
             return Self::read("standard input", io::stdin());
         }
-        let name = path.display().to_string();
-        let refuse = |error: io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::NotFound => ErrorKind::NotFound,
-                _ => ErrorKind::Invalid,
-            };
-            Error::new(kind, format!("cannot read the input {name}")).because(error)
-        };
-        let file = File::open(path).map_err(refuse)?;
-        if file.metadata().map_err(refuse)?.is_dir() {
-            return Err(Error::invalid(format!("cannot read the input {name}: it is a directory")));
-        }
-        Self::read(name, file)
+        let (file, _) = open_file(path)?;
+        Self::read(path.display().to_string(), file)
     }
 
     /// Any reader as input; `name` is what errors call it.
@@ -105,6 +94,24 @@ impl InputSource {
         let left = |inlet: &Inlet| inlet.chunk.len() + inlet.receive.len();
         self.end.get().is_some() && self.inlet.try_lock().is_ok_and(|inlet| left(&inlet) == 0)
     }
+}
+
+/// Opens the file at `path`, which is no directory.
+pub(super) fn open_file(path: &Path) -> Result<(File, Metadata)> {
+    let name = path.display();
+    let refuse = |error: io::Error| {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Invalid,
+        };
+        Error::new(kind, format!("cannot read the input {name}")).because(error)
+    };
+    let file = File::open(path).map_err(refuse)?;
+    let metadata = file.metadata().map_err(refuse)?;
+    if metadata.is_dir() {
+        return Err(Error::invalid(format!("cannot read the input {name}: it is a directory")));
+    }
+    Ok((file, metadata))
 }
 
 #[async_trait]

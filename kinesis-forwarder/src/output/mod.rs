@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 
 pub use live::{Progress, Tracked, show};
 pub use summary::table;
-pub use text::{count, event_line};
+pub use text::{columns, count, event_line, time};
 pub use tip::to_tip;
 
 /// Writes to standard output. When nobody reads it any more, the work goes on unseen.

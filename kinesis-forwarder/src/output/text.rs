@@ -37,6 +37,18 @@ pub fn event_line(channel: &str, number: &str, arrived_at: Option<SystemTime>, d
     line
 }
 
+/// Lines of cells, as wide as the widest of their column. The first line says what they are.
+#[must_use]
+pub fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: &[String; N]| {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
+}
+
 fn push_escaped(line: &mut String, text: &str) {
     for c in text.chars() {
         if c == '\\' || c.is_control() || is_invisible(c) {
@@ -53,7 +65,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// `2017-01-27T09:00:52.516Z`. Before 1970 nothing arrived.
-fn time(at: SystemTime) -> String {
+#[must_use]
+pub fn time(at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date(days);

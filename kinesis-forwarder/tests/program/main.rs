@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod kinesis;
+mod leases;
 mod listen;
 mod refusals;
 mod run;
 mod signals;
+mod state;
 mod support;

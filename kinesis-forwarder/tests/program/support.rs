@@ -102,6 +102,11 @@ pub(crate) struct Subscriber {
 impl Subscriber {
     /// One that takes everything.
     pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// One at this address.
+    pub(crate) async fn start_at(address: &str) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let arrivals = Arc::clone(&events);
         let (send, count) = watch::channel(0);
@@ -111,7 +116,7 @@ impl Subscriber {
             let _ = send.send(events.len());
             async {}
         });
-        Self { url: serve(receiver).await, events, count }
+        Self { url: serve_at(address, receiver).await, events, count }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -140,7 +145,11 @@ impl Subscriber {
 
 /// Serves `receiver` on this machine and returns its URL.
 pub(crate) async fn serve(receiver: Receiver) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    serve_at("127.0.0.1:0", receiver).await
+}
+
+async fn serve_at(address: &str, receiver: Receiver) -> String {
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
     format!("http://{address}/events")
