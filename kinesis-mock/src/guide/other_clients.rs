@@ -37,4 +37,6 @@
 #![doc = include_str!("../../examples/clicks.py")]
 //! ```
 //!
-//! Both were run with boto3 1.44.8 and version 1.46.2 of the command line.
+//! Both are run with boto3 1.44.8 and version 1.46.2 of the command line. That `list_shards` cannot be paginated by
+//! `get_paginator` is [boto3's own](https://github.com/boto/botocore/issues/2009): it sends the stream's name together with the
+//! token, which the service refuses, and so does this crate. The command line's `--page-size` does the same.

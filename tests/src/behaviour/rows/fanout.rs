@@ -13,7 +13,7 @@ use crate::behaviour::stage::{FIRST, Stage};
 use crate::behaviour::verdict::{Answered, Deviates, Verdict, holds, same};
 
 /// How long the server may take to push what there is.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(5);
 
 /// Subscribes to the first shard.
 async fn subscribe(stage: &Stage, arn: &str) -> Result<SubscribeToShardOutput, SdkError<SubscribeToShardError>> {
