@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use kinesis_core::wall_clock;
 use kinesis_mock::{Account, Answer, ReadLimits, Rule, Server, WriteLimits};
 use kinesis_tests::behaviour::{Backend, DEVIATIONS, Deviation, Outcome, Peer, ROWS, Row, client, judge, table};
@@ -40,7 +42,7 @@ async fn every_row_that_takes_less_than_a_minute_holds_over_a_socket() {
     let local = LocalSet::new();
     for row in ROWS.iter().filter(|row| !row.slow) {
         let deviation = async move {
-            let server = Server::start(&account(row.name == "thousand-records")).await.unwrap();
+            let server = Server::start(&account(row.name == "mebibyte-written")).await.unwrap();
             let backend = Backend::new(client(|config| config.endpoint_url(server.endpoint())));
             row.run(&backend).await.err().map(|does| (row.name, does))
         };
@@ -55,7 +57,7 @@ async fn every_row_that_takes_less_than_a_minute_holds_over_a_socket() {
 async fn what_a_server_does_otherwise_is_noticed_and_so_is_that_it_no_longer_does() {
     let unlimited = Backend::new(client(|config| config.http_client(Account::new().http_client())));
     let limited = Backend::new(client(|config| config.http_client(account(true).http_client())));
-    for name in ["five-reads", "thousand-records"] {
+    for name in ["five-reads", "mebibyte-written"] {
         let row = row(name);
         let listed = DEVIATIONS.iter().find(|known| known.peer == Peer::Kinesalite && known.row == name).unwrap();
         let deviates = row.run(&unlimited).await;
@@ -96,4 +98,19 @@ fn the_guide_of_the_mock_lists_every_deviation() {
     let page = std::fs::read_to_string(path).unwrap();
     let wanted: String = table().lines().map(|line| format!("//! {line}\n")).collect();
     assert!(page.contains(&wanted), "kinesis-mock/src/guide/other_servers.rs lacks this table:\n{wanted}");
+}
+
+/// Of ours alone: where 1,500 records take more than a second, nothing can be told.
+#[tokio::test(start_paused = true)]
+async fn a_shard_takes_a_thousand_records_a_second() {
+    let account = account(true);
+    account.create("orders", 1);
+    let client = client(|config| config.http_client(account.http_client()));
+    let entry = |_| PutRecordsRequestEntry::builder().partition_key("k").data(Blob::new("x")).build().unwrap();
+    let mut refused = Vec::new();
+    for _ in 0..3 {
+        let put = client.put_records().stream_name("orders").set_records(Some((0..500).map(entry).collect()));
+        refused.extend(put.send().await.unwrap().failed_record_count());
+    }
+    assert_eq!(refused, [0, 0, 500]);
 }

@@ -25,7 +25,7 @@
 //! | a second subscription after five seconds takes over, and the first ends (SubscribeToShard) | lacks it: RegisterStreamConsumer: UnknownOperationException | lacks it: the first subscription goes on |
 //! | the sixth GetRecords of a shard within a second is refused: ProvisionedThroughputExceededException (GetRecords) | lacks it: it answers the sixth read | lacks it: it answers the sixth read |
 //! | an answer of 10 MiB closes the shard to readers for five seconds (GetRecords) | lacks it: 11 MiB in an answer | lacks it: GetRecords: an answer instead of ProvisionedThroughputExceededException |
-//! | a shard takes 1,000 records a second, and PutRecords tells which of more it refused (guide, quotas) | lacks it: refused of 1,500: 0 instead of 500 | lacks it: refused of 1,500: 0 instead of 500 |
+//! | a shard takes 1 MiB a second, and PutRecords tells which records of more it refused (PutRecords) | lacks it: refused of 1,800 KiB in six records: 0 instead of 3 | lacks it: refused of 1,800 KiB in six records: 0 instead of 3 |
 //! | a token of ListShards expires after 300 s: ExpiredNextTokenException (ListShards) | lacks it: shards of the first page: 3 instead of 2 | lacks it: ListShards: an answer instead of ExpiredNextTokenException |
 //! | a subscription ends after five minutes (SubscribeToShard) | lacks it: RegisterStreamConsumer: UnknownOperationException | ok |
 //!

@@ -97,7 +97,7 @@ pub const DEVIATIONS: &[Deviation] = {
         lacks(Kinesalite, "takeover", NO_CONSUMERS),
         lacks(Kinesalite, "five-reads", "it answers the sixth read"),
         lacks(Kinesalite, "ten-megabytes", "11 MiB in an answer"),
-        lacks(Kinesalite, "thousand-records", "refused of 1,500: 0 instead of 500"),
+        lacks(Kinesalite, "mebibyte-written", "refused of 1,800 KiB in six records: 0 instead of 3"),
         lacks(Kinesalite, "expired-token", NO_PAGES),
         lacks(Kinesalite, "five-minutes", NO_CONSUMERS),
         differs(KinesisLocal, "filter-at-horizon", "shards listed: 5 instead of 3"),
@@ -111,7 +111,7 @@ pub const DEVIATIONS: &[Deviation] = {
         lacks(KinesisLocal, "takeover", "the first subscription goes on"),
         lacks(KinesisLocal, "five-reads", "it answers the sixth read"),
         lacks(KinesisLocal, "ten-megabytes", "GetRecords: an answer instead of ProvisionedThroughputExceededException"),
-        lacks(KinesisLocal, "thousand-records", "refused of 1,500: 0 instead of 500"),
+        lacks(KinesisLocal, "mebibyte-written", "refused of 1,800 KiB in six records: 0 instead of 3"),
         lacks(KinesisLocal, "expired-token", "ListShards: an answer instead of ExpiredNextTokenException"),
     ]
 };

@@ -21,11 +21,14 @@ pub(super) const FIRST: &str = "shardId-000000000000";
 /// The service's refusal of whoever reads or writes too much.
 pub(super) const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
+/// How late this program may be, in its own time.
+const LATE: Duration = Duration::from_secs(10);
+
 /// How long a row may take, in the server's time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a row may take that waits for five minutes, in the server's time.
-const LONG_PATIENCE: Duration = Duration::from_secs(20 * 60);
+const LONG_PATIENCE: Duration = Duration::from_secs(40 * 60);
 
 /// What is refused of a second's records is tried again so much later.
 const SECOND: Duration = Duration::from_secs(1);
@@ -80,6 +83,11 @@ impl Backend {
     /// How much of the server's time has passed.
     pub(super) fn since(&self, start: Instant) -> Duration {
         start.elapsed() * self.speed
+    }
+
+    /// How late what the server does may be seen: a slow machine is late by more of the server's time where that runs fast.
+    pub(super) fn late(&self) -> Duration {
+        LATE * self.speed
     }
 
     /// What came in so much of the server's time, if it came.

@@ -151,10 +151,10 @@ pub const ROWS: &[Row] = &[
         limits::ten_megabytes
     ),
     row!(
-        "thousand-records",
-        "a shard takes 1,000 records a second, and PutRecords tells which of more it refused",
-        "guide, quotas",
-        limits::thousand_writes_a_second
+        "mebibyte-written",
+        "a shard takes 1 MiB a second, and PutRecords tells which records of more it refused",
+        "PutRecords",
+        limits::mebibyte_a_second
     ),
     row!(slow
         "expired-iterator",
