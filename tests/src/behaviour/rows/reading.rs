@@ -106,9 +106,8 @@ pub(super) async fn children_are_named(stage: &Stage) -> Verdict {
 pub(super) async fn iterator_expires(stage: &Stage) -> Verdict {
     stage.create(1).await?;
     let iterator = stage.iterator(From::TrimHorizon).await?;
-    stage.backend.pass(Duration::from_secs(60)).await;
     stage.read(&iterator, 1).await?;
-    stage.backend.pass(Duration::from_secs(250)).await;
+    stage.backend.pass(Duration::from_secs(310)).await;
     let late = stage.client.get_records().shard_iterator(iterator).send().await;
     late.refused("GetRecords", &["ExpiredIteratorException"])
 }
