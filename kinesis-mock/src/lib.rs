@@ -21,29 +21,9 @@
 //! kinesis-mock listens on http://127.0.0.1:4567
 //! ```
 //!
-//! It also takes `--limits aws` and `--faults FILE`, a list of rules as `Rule::list_from_json` reads it. Any credentials and
-//! any region do, but there have to be some:
-//!
-//! ```text
-//! export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
-//! export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567
-//! aws kinesis put-record --stream-name orders --partition-key customer-7 --data aGVsbG8=
-//! aws kinesis list-shards --stream-name orders
-//! ```
-//!
-//! ```python
-//! import boto3
-//! kinesis = boto3.client("kinesis", endpoint_url="http://127.0.0.1:4567")
-//! stream = kinesis.describe_stream_summary(StreamName="orders")["StreamDescriptionSummary"]
-//! consumer = kinesis.register_stream_consumer(StreamARN=stream["StreamARN"], ConsumerName="app")["Consumer"]
-//! events = kinesis.subscribe_to_shard(
-//!     ConsumerARN=consumer["ConsumerARN"],
-//!     ShardId="shardId-000000000000",
-//!     StartingPosition={"Type": "TRIM_HORIZON"},
-//! )["EventStream"]
-//! for event in events:
-//!     print(event["SubscribeToShardEvent"]["Records"])
-//! ```
+//! It also takes `--limits aws` and `--faults FILE`, a list of rules as `Rule::list_from_json` reads it. Programs in any
+//! language talk to it: [`guide::other_clients`] shows boto3 and the AWS command line. [`guide::other_servers`] says what other
+//! servers of this kind do that the service does not.
 //!
 //! What differs from the service: there is one account and one region, and of an ARN only the names in it are looked at; no
 //! signature, permission or key is checked; rates of calls are limited on shards only; a payload may have as many bytes as
@@ -53,6 +33,7 @@
 mod account;
 pub mod broken;
 mod faulty;
+pub mod guide;
 #[cfg(feature = "conformance")]
 mod harness;
 mod recording;

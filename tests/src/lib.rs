@@ -1,5 +1,6 @@
 //! What the stories and benches share.
 
+pub mod behaviour;
 pub mod ledger;
 pub mod measure;
 pub mod sdk;

@@ -21,10 +21,6 @@ impl<'a> Target<'a> {
         Self { name: name.as_deref(), arn: arn.as_deref() }
     }
 
-    pub(super) fn is_absent(self) -> bool {
-        self.name.is_none() && self.arn.is_none()
-    }
-
     /// The stream, whatever its status.
     pub(super) fn find(self, account: &Account) -> Result<Entry, Refusal> {
         let of_arn = self.arn.map(|arn| arn.rsplit_once('/').map_or(arn, |(_, name)| name));

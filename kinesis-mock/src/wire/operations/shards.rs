@@ -162,15 +162,16 @@ fn first_page(account: &Account, request: &ListShards) -> Result<Page, Refusal> 
 }
 
 fn resume(account: &Account, request: &ListShards, token: &str) -> Result<Page, Refusal> {
-    let is_alone = Target::new(&request.stream_name, &request.stream_arn).is_absent()
-        && request.exclusive_start_shard_id.is_none()
-        && request.shard_filter.is_none()
-        && request.stream_creation_timestamp.is_none();
-    if !is_alone {
-        return Err(Refusal::invalid_argument(
-            "NextToken must come alone, without StreamName, StreamARN, StreamCreationTimestamp, ExclusiveStartShardId \
-             or ShardFilter.",
-        ));
+    let beside = [
+        ("StreamName", request.stream_name.is_some()),
+        ("StreamARN", request.stream_arn.is_some()),
+        ("ExclusiveStartShardId", request.exclusive_start_shard_id.is_some()),
+        ("StreamCreationTimestamp", request.stream_creation_timestamp.is_some()),
+        ("ShardFilter", request.shard_filter.is_some()),
+    ];
+    if let Some((member, _)) = beside.iter().find(|(_, is_there)| *is_there) {
+        // In the words of the service (botocore#2009, aws-cli#9635, beam#33478).
+        return Err(Refusal::invalid_argument(format!("NextToken and {member} cannot be provided together.")));
     }
     let token: ShardsToken = tokens::unseal_page(token)?;
     let stream = token.stream.find(account).ok_or_else(|| {

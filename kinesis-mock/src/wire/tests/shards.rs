@@ -10,8 +10,19 @@ async fn listing_pages_by_token_alone() {
     let token = first.next_token().unwrap();
     assert_eq!(ids(first.shards()), ["shardId-000000000000", "shardId-000000000001"]);
 
-    let both = client.list_shards().stream_name("orders").next_token(token).send().await;
-    assert_eq!(code(both), "InvalidArgumentException");
+    let alone = || client.list_shards().next_token(token);
+    let filter = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build().unwrap();
+    for (beside, member) in [
+        (alone().stream_name("orders"), "StreamName"),
+        (alone().stream_arn(ORDERS), "StreamARN"),
+        (alone().exclusive_start_shard_id("shardId-000000000001"), "ExclusiveStartShardId"),
+        (alone().stream_creation_timestamp(DateTime::from_secs(1)), "StreamCreationTimestamp"),
+        (alone().shard_filter(filter), "ShardFilter"),
+    ] {
+        let error = beside.send().await.unwrap_err();
+        assert!(error.as_service_error().unwrap().is_invalid_argument_exception());
+        assert_eq!(error.message(), Some(&*format!("NextToken and {member} cannot be provided together.")));
+    }
     let rest = client.list_shards().next_token(token).send().await.unwrap();
     assert_eq!(ids(rest.shards()), ["shardId-000000000002", "shardId-000000000003", "shardId-000000000004"]);
     assert_eq!(rest.next_token(), None);
