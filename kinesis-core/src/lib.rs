@@ -114,6 +114,7 @@
 //! - `conformance`: the suites for implementors of a source, a sink or a lease store.
 //! - `mock`: `mockall` mocks of the traits.
 
+mod assignment;
 #[cfg(not(feature = "broken"))]
 #[allow(unreachable_pub, reason = "public under the feature")]
 mod broken;

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::runner::Command;
 use crate::broken::{self, Part};
 use crate::error::{Error, ErrorKind};
-use crate::lease::{HeldLease, LeaseStore, Progress};
+use crate::lease::{HeldLease, LeaseStore, Progress, Renewed, WorkerId};
 use crate::observe::{Event, Observer};
 
 /// What the runner wants of its keeper.
@@ -38,7 +39,11 @@ pub(super) struct Keeper {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) held: HeldLease,
     pub(super) failover: Duration,
+    /// How long the deliveries in flight may take when the lease is handed over.
+    pub(super) drain: Duration,
     pub(super) orders: watch::Receiver<Order>,
+    /// Where the runner is told that somebody else asks for the shard.
+    pub(super) commands: mpsc::UnboundedSender<Command>,
     /// Who has to stop the moment the lease is lost.
     pub(super) runner: AbortHandle,
     pub(super) observer: Arc<dyn Observer>,
@@ -68,6 +73,7 @@ impl Keeper {
         let mut due = renewed + interval;
         let mut unsaved: Option<Arc<Progress>> = None;
         let mut running = true;
+        let mut handover: Option<(WorkerId, Instant)> = None;
         loop {
             let mut asked = false;
             tokio::select! {
@@ -82,18 +88,26 @@ impl Keeper {
                 }
                 () = sleep_until(due) => {}
             }
+            if handover.as_ref().is_some_and(|(_, until)| *until <= Instant::now()) {
+                // A runner that is gone needs no command.
+                let _ = self.commands.send(Command::Stop);
+            }
             let order = self.orders.borrow_and_update().clone();
             let sent = Instant::now();
             self.report_lateness(sent, due);
             let written = match order {
-                Order::Release(last) => match self.store.release(&mut self.held, Some((*last).clone()), None).await {
-                    Ok(()) => return Kept::Released,
-                    Err(error) => Err(error),
-                },
+                Order::Release(last) => {
+                    let to = handover.as_ref().map(|(asker, _)| asker.clone());
+                    match self.store.release(&mut self.held, Some((*last).clone()), to).await {
+                        Ok(()) => return Kept::Released,
+                        Err(error) => Err(error),
+                    }
+                }
                 Order::Hold(progress) => {
                     // A renewal alone stores nothing that is stored already.
                     unsaved = progress.filter(|_| asked).or(unsaved);
-                    self.store.advance(&mut self.held, unsaved.as_deref()).await.map(drop)
+                    let renewed = self.store.advance(&mut self.held, unsaved.as_deref()).await;
+                    renewed.map(|renewed| self.heed(renewed, &mut handover))
                 }
             };
             match written {
@@ -118,6 +132,18 @@ impl Keeper {
                 return Kept::Lost;
             }
         }
+    }
+
+    /// Has the runner finish what is in flight when somebody asks for the shard, so that it can be handed over.
+    fn heed(&self, renewed: Renewed, handover: &mut Option<(WorkerId, Instant)>) {
+        let Renewed::WantedBy(asker) = renewed else { return };
+        if handover.is_none() {
+            tracing::info!(shard = %self.held.key().shard, %asker, "handing the shard over");
+            // A runner that is gone needs no command.
+            let _ = self.commands.send(Command::Drain);
+        }
+        let until = handover.take().map_or(Instant::now() + self.drain, |(_, until)| until);
+        *handover = Some((asker, until));
     }
 
     fn report_lateness(&self, sent: Instant, due: Instant) {

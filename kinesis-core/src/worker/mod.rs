@@ -147,7 +147,8 @@ impl Worker {
                 if let Err(error) = synced {
                     self.fail(error);
                 }
-                recheck_at = Instant::now() + self.config.failover / 3;
+                // What a worker lets go, another one has seen within 2 s of a failover of 10 s.
+                recheck_at = Instant::now() + self.config.failover / 6;
             }
             if self.done.failure.is_some() || self.is_finished() {
                 break;

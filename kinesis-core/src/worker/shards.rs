@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::attach::Place;
 use super::runner::Command;
+use crate::assignment::{Moves, Seen, assign};
 use crate::broken::{self, Part};
 use crate::lane::LaneReport;
 use crate::lease::{Lease, SubscriptionRecord, WorkerId};
@@ -16,6 +17,10 @@ use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
 use crate::source::ShardEnd;
+
+/// A lease that nobody takes for so many failover times is for whoever sees it, beyond its share: those for whom it was
+/// left do not come.
+const OVERDUE: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Shards {
@@ -27,7 +32,7 @@ pub(super) struct Shards {
     held: BTreeMap<ShardId, Held>,
     /// What was finished since the rows were read.
     finished: BTreeSet<(ShardId, SubscriptionName)>,
-    /// Counters of rows that others hold, and since when they stand still on our clock.
+    /// Counters of rows that are not held here, and since when they stand still on our clock.
     watched: BTreeMap<ShardId, (u64, Instant)>,
     /// Whether no listing is wanted: it is at the start, when a shard has ended, and when a row is of an unknown shard.
     listed: bool,
@@ -165,28 +170,48 @@ impl Shards {
         wanted
     }
 
-    /// Whether a row may be claimed: nobody holds it, or its holder's counter stood still for a failover time on our
-    /// own clock.
-    pub(super) fn is_claimable(&mut self, row: &Lease, me: &WorkerId, failover: Duration) -> bool {
-        let shard = &row.key.shard;
-        if row.owner.as_ref().is_none_or(|owner| owner == me) {
-            self.watched.remove(shard);
-            return true;
+    /// What this worker does about the shards that it `wants` and those that it holds: it takes what is free of them, and
+    /// asks for what others have too much of.
+    pub(super) fn moves(&mut self, wanted: &[Shard], me: &WorkerId, failover: Duration) -> Moves {
+        let held = self.held.keys().map(|shard| Seen {
+            shard: shard.clone(),
+            holder: Some(me.clone()),
+            wanted_by: self.rows.get(shard).and_then(|row| row.wanted_by.clone()).filter(|asker| asker != me),
+            is_overdue: false,
+        });
+        let mut seen: Vec<Seen> = held.collect();
+        for shard in wanted {
+            let row = self.rows.get(&shard.id).cloned();
+            let free_for = match &row {
+                Some(row) => self.free_for(row, me, failover),
+                None => Some(Duration::ZERO),
+            };
+            let (holder, wanted_by) = row.map(|row| (row.owner, row.wanted_by)).unwrap_or_default();
+            let (holder, wanted_by) = if free_for.is_some() { (None, None) } else { (holder, wanted_by) };
+            // Ours from before, or handed over to us: that is for nobody else.
+            let is_ours = self.rows.get(&shard.id).is_some_and(|row| row.owner.as_ref() == Some(me));
+            let is_overdue = is_ours || free_for.is_some_and(|since| since >= failover * OVERDUE);
+            seen.push(Seen { shard: shard.id.clone(), holder, wanted_by, is_overdue });
         }
+        assign(&seen, me)
+    }
+
+    /// For how long a row has been free for a claim, by our own clock: nobody holds it, or its holder's counter stood still
+    /// for a failover time. None while somebody holds it.
+    pub(super) fn free_for(&mut self, row: &Lease, me: &WorkerId, failover: Duration) -> Option<Duration> {
         let now = Instant::now();
-        let (counter, since) = self.watched.entry(shard.clone()).or_insert((row.counter, now));
+        let (counter, since) = self.watched.entry(row.key.shard.clone()).or_insert((row.counter, now));
         if *counter != row.counter {
             (*counter, *since) = (row.counter, now);
         }
-        let early = if broken::is(Part::LeaseTakenEarly) { 2 } else { 1 };
-        let expired = since.elapsed() >= failover / early;
-        if expired {
-            self.watched.remove(shard);
+        if row.owner.as_ref().is_none_or(|owner| owner == me) {
+            return Some(since.elapsed());
         }
-        expired
+        let early = if broken::is(Part::LeaseTakenEarly) { 2 } else { 1 };
+        since.elapsed().checked_sub(failover / early)
     }
 
-    /// Whether some shard is held by somebody else who may be gone.
+    /// Whether there are others, who may take what is for them, hand over what they were asked for, or be gone.
     pub(super) fn waits_for_lease(&self) -> bool {
         !self.watched.is_empty()
     }
@@ -197,6 +222,7 @@ impl Shards {
     }
 
     pub(super) fn hold(&mut self, shard: &ShardId, held: Held) {
+        self.watched.remove(shard);
         self.held.insert(shard.clone(), held);
     }
 

@@ -42,8 +42,16 @@ impl Worker {
             self.shards.list(&listing);
         }
         self.learn(records);
-        for shard in self.shards.wanted(&self.working()) {
-            self.take_shard(&shard).await?;
+        let wanted = self.shards.wanted(&self.working());
+        let moves = self.shards.moves(&wanted, &config.me, config.failover);
+        for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {
+            self.take_shard(shard).await?;
+        }
+        for shard in &moves.ask {
+            let Some(row) = self.shards.row(shard) else { continue };
+            if config.store.request(row, &config.me).await? {
+                tracing::info!(%shard, holder = ?row.owner, "asked for a shard, to have as many as others");
+            }
         }
         Ok(())
     }
@@ -85,12 +93,17 @@ impl Worker {
             Some(row) => row.clone(),
             None => {
                 let row = Lease::new(config.source.stream(), shard);
-                if config.store.create(&row).await? { row } else { config.store.get(&row.key).await?.unwrap_or(row) }
+                if config.store.create(&row).await? {
+                    row
+                } else {
+                    let row = config.store.get(&row.key).await?.unwrap_or(row);
+                    if self.shards.free_for(&row, &config.me, config.failover).is_none() {
+                        return Ok(());
+                    }
+                    row
+                }
             }
         };
-        if !self.shards.is_claimable(&row, &config.me, config.failover) {
-            return Ok(());
-        }
         match config.store.claim(&row, &config.me).await? {
             Some(held) => self.start(held).await,
             None => {
@@ -156,7 +169,9 @@ impl Worker {
             store: Arc::clone(&config.store),
             held,
             failover: config.failover,
+            drain: config.drain,
             orders,
+            commands: commands.clone(),
             runner: runner.clone(),
             observer: Arc::clone(&config.observer),
         };

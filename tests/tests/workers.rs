@@ -1,0 +1,175 @@
+//! Several workers on one stream: they share its shards, hand them over, and take over from those that are gone.
+
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kinesis_core::{
+    LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, StartPosition, StreamSource,
+    Subscription, Summary, handler,
+};
+use kinesis_mock::MemoryStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What arrived first, by key; and when a worker delivered last on a shard.
+type Arrived = Arc<Mutex<BTreeMap<String, Vec<SequenceNumber>>>>;
+
+/// A stream, what came of it, and the workers that share it.
+struct Fleet {
+    stream: MemoryStream,
+    store: MemoryLeaseStore,
+    arrived: Arrived,
+}
+
+/// A worker under way.
+struct Worker {
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<kinesis_core::Result<Summary>>,
+}
+
+impl Worker {
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.run.await.unwrap().unwrap();
+    }
+
+    /// It is gone at once, and says nothing to anybody.
+    fn crash(self) {
+        self.run.abort();
+    }
+}
+
+impl Fleet {
+    fn new(shards: usize) -> Self {
+        Self { stream: MemoryStream::new("orders", shards), store: MemoryLeaseStore::new(), arrived: Arc::default() }
+    }
+
+    fn worker(&self, seed: u64) -> Worker {
+        let arrived = Arc::clone(&self.arrived);
+        let sink = handler(move |record: Record| {
+            let mut keys = arrived.lock().unwrap();
+            let seen = keys.entry(record.partition_key.to_string()).or_default();
+            if !seen.contains(&record.sequence_number) {
+                seen.push(record.sequence_number);
+            }
+            async { Outcome::Delivered }
+        });
+        let subscription =
+            Subscription::new("story", sink).start_at(StartPosition::TrimHorizon).ordering(Ordering::per_key(4));
+        let pipeline = Pipeline::builder("fleet", self.stream.clone()).leases(self.store.clone()).seed(seed);
+        let pipeline = pipeline.subscribe(subscription).build().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let run = tokio::spawn(pipeline.run_until(async { drop(stopped.await) }));
+        Worker { stop, run }
+    }
+
+    /// How many shards each worker holds.
+    async fn held(&self) -> BTreeMap<String, usize> {
+        let mut held = BTreeMap::new();
+        for row in self.store.list().await.unwrap() {
+            row.owner.into_iter().for_each(|owner| *held.entry(owner.to_string()).or_default() += 1);
+        }
+        held
+    }
+
+    /// So many workers hold the shards, balanced within one.
+    async fn expect_balanced(&self, workers: usize) {
+        let held = self.held().await;
+        let (least, most) = (held.values().min().unwrap(), held.values().max().unwrap());
+        assert!(held.len() == workers && most - least <= 1, "{held:?}");
+    }
+
+    async fn put_for(&self, time: Duration) -> usize {
+        let began = Instant::now();
+        let mut count = 0;
+        while began.elapsed() < time {
+            self.stream.put_all((0..10).map(|n| (format!("key-{}", (count + n) % 40), "record"))).unwrap();
+            count += 10;
+            sleep(SECOND / 5).await;
+        }
+        count
+    }
+
+    /// Everything arrived, each key in its order.
+    fn expect_all(&self, count: usize) {
+        let keys = self.arrived.lock().unwrap();
+        assert_eq!(keys.values().map(Vec::len).sum::<usize>(), count);
+        keys.iter().for_each(|(key, numbers)| assert!(numbers.is_sorted(), "{key} is out of order"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_are_handed_their_share_and_nothing_is_lost_or_out_of_order() {
+    let fleet = Fleet::new(16);
+    let first = fleet.worker(1);
+    let mut count = fleet.put_for(5 * SECOND).await;
+    fleet.expect_balanced(1).await;
+    let second = fleet.worker(2);
+    count += fleet.put_for(20 * SECOND).await;
+    fleet.expect_balanced(2).await;
+    let third = fleet.worker(3);
+    count += fleet.put_for(30 * SECOND).await;
+    fleet.expect_balanced(3).await;
+    sleep(5 * SECOND).await;
+    fleet.expect_all(count);
+    for worker in [first, second, third] {
+        worker.stop().await;
+    }
+    assert!(fleet.held().await.is_empty(), "a worker that stops lets go of what it holds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_lets_go_at_its_stop_is_read_by_another_one_within_two_seconds() {
+    let fleet = Fleet::new(8);
+    let (first, second) = (fleet.worker(1), fleet.worker(2));
+    let mut count = fleet.put_for(30 * SECOND).await;
+    fleet.expect_balanced(2).await;
+    first.stop().await;
+    count += fleet.put_for(2 * SECOND).await;
+    fleet.expect_balanced(1).await;
+    sleep(SECOND).await;
+    fleet.expect_all(count);
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_live_share_what_one_that_crashed_has_left_after_a_failover_time() {
+    let fleet = Fleet::new(9);
+    let (first, second, third) = (fleet.worker(1), fleet.worker(2), fleet.worker(3));
+    let mut count = fleet.put_for(40 * SECOND).await;
+    fleet.expect_balanced(3).await;
+    second.crash();
+    count += fleet.put_for(30 * SECOND).await;
+    fleet.expect_balanced(2).await;
+    sleep(5 * SECOND).await;
+    fleet.expect_all(count);
+    first.stop().await;
+    third.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_are() {
+    let fleet = Fleet::new(4);
+    let workers = [fleet.worker(1), fleet.worker(2)];
+    let mut count = fleet.put_for(30 * SECOND).await;
+    for _ in 0..3 {
+        let open: Vec<_> =
+            fleet.stream.list_shards().await.unwrap().into_iter().filter(|shard| !shard.closed).collect();
+        let [low, high] = fleet.stream.split(&open[0].id).unwrap();
+        fleet.stream.split(&open[1].id).unwrap();
+        count += fleet.put_for(10 * SECOND).await;
+        fleet.stream.merge(&low.id, &high.id).unwrap();
+        count += fleet.put_for(30 * SECOND).await;
+    }
+    sleep(20 * SECOND).await;
+    fleet.expect_all(count);
+    for worker in workers {
+        worker.stop().await;
+    }
+}
