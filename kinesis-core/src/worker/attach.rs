@@ -130,6 +130,17 @@ impl Place {
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
             };
         }
+        // A subscription that was never sought goes on where a program without subscriptions stopped, wherever it starts.
+        let inherited = row.and_then(|row| row.inherited).filter(|_| stored.is_none());
+        if let Some(position) = inherited.filter(|_| record.generation_on(shard) == 1) {
+            return match position {
+                CursorPosition::End => Self::Finished,
+                CursorPosition::Next(StartPosition::TrimHorizon) => {
+                    Self::Unread(Start::new(StartPosition::TrimHorizon, None))
+                }
+                CursorPosition::Next(position) => Self::Reading(Start::new(position, None)),
+            };
+        }
         match record.pins.get(shard) {
             Some(pin) => Self::Unread(Start::new(*pin, None)),
             None if !record.shards.contains(shard) && broken::is(Part::ChildOpenedAtTip) => {
@@ -205,5 +216,29 @@ mod tests {
         record.generation = 2;
         let begin = Place::Unread(Start::new(StartPosition::TrimHorizon, None));
         assert_eq!(Place::of(&record, &zero, false, Some(&old)), begin);
+    }
+
+    #[test]
+    fn a_subscription_goes_on_where_a_program_without_subscriptions_stopped() {
+        let (zero, after) = (ShardId::from("0"), StartPosition::After(SequenceNumber::from(7)));
+        let mut row = Lease::new(&StreamId::new("s"), &Shard::new("0"));
+        let mut record = record(StartPosition::Latest);
+        record.pins.insert(zero.clone(), StartPosition::At(SequenceNumber::from(9)));
+        let place = |record: &_, row: &Lease| Place::of(record, &zero, false, Some(row));
+        for (inherited, wanted) in [
+            (CursorPosition::Next(after), Place::Reading(Start::new(after, None))),
+            (
+                CursorPosition::Next(StartPosition::TrimHorizon),
+                Place::Unread(Start::new(StartPosition::TrimHorizon, None)),
+            ),
+            (CursorPosition::End, Place::Finished),
+        ] {
+            row.inherited = Some(inherited);
+            assert_eq!(place(&record, &row), wanted);
+        }
+        // Sought since, it starts where it was sought to.
+        record.generation = 2;
+        let pinned = Place::Unread(Start::new(StartPosition::At(SequenceNumber::from(9)), None));
+        assert_eq!(place(&record, &row), pinned);
     }
 }
