@@ -38,6 +38,8 @@ mod found;
 pub mod fuzzing;
 pub mod guide;
 pub mod kpl;
+#[cfg(feature = "dynamodb")]
+mod leases;
 mod place;
 mod polling;
 mod reader;
@@ -50,6 +52,8 @@ mod tests;
 mod wire_format;
 
 pub use builder::KinesisSourceBuilder;
+#[cfg(feature = "dynamodb")]
+pub use leases::{CreateTable, DynamoLeaseStore, DynamoLeaseStoreBuilder};
 pub use sink::{KinesisSink, KinesisSinkBuilder};
 pub use source::{KinesisSource, STREAM_NAME_VARIABLE};
 pub use wire_format::WireFormat;

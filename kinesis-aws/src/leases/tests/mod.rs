@@ -1,0 +1,4 @@
+//! The store with the real SDK against an embedded DynamoDB-compatible server.
+
+mod conformance;
+mod rig;
