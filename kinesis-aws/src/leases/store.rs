@@ -163,6 +163,9 @@ impl Shared {
 
     /// Deletes the cursors in the second table that the lease does not name any more.
     async fn drop_old_cursors(&self, item: &Item, key: &ShardKey) -> Result<()> {
+        if !self.moved().contains_key(key) {
+            return Ok(());
+        }
         let named = match self.read(item)?.cursors {
             Some(Attribute::Elsewhere(name)) => Some(name),
             _ => None,
@@ -212,7 +215,9 @@ impl Shared {
                     }
                     new.apply(progress);
                     let (update, put) = self.with_cursors(update, &new).await?;
-                    self.moved().entry(key.clone()).or_default().extend(put);
+                    if let Some(put) = put {
+                        self.moved().entry(key.clone()).or_default().push(put);
+                    }
                     update
                 }
             };

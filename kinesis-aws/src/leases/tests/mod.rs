@@ -1,4 +1,10 @@
 //! The store with the real SDK against an embedded DynamoDB-compatible server.
 
 mod conformance;
+mod cost;
+mod faults;
+mod golden;
+mod kcl;
+mod races;
 mod rig;
+mod second;
