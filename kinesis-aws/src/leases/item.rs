@@ -38,6 +38,8 @@ const ENTITY_TYPE: &str = "entityType";
 pub(super) const NONCE: &str = "nonce";
 pub(super) const WANTED_BY: &str = "wantedBy";
 pub(super) const CURSORS: &str = "cursors";
+/// The stream of a lease whose key does not tell it.
+pub(super) const OF_STREAM: &str = "ofStream";
 
 /// A lease that was read; its cursors may have to be looked for still.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +84,11 @@ pub(super) fn read(keys: &Keys, item: &Item) -> Result<Row, NoLease> {
     let checkpoint = Checkpoint::read(checkpoint, sub).ok_or(NoLease::Foreign("its checkpoint is none"))?;
     let stream = text(item, STREAM_NAME);
     check_mode(keys, lease_key, stream)?;
+    if let Some(of) = text(item, OF_STREAM).filter(|of| keys.is_of_another(of)) {
+        return Err(NoLease::Refused(Error::invalid(format!(
+            "the lease {lease_key:?} is of the stream {of} (account:name:second of creation), not of this one: a stream that              was created anew needs another lease table, or this one emptied"
+        ))));
+    }
     let key = keys
         .read(lease_key, stream, text(item, SHARD_ID))
         .ok_or(NoLease::Foreign("its leaseKey is not made of its streamName and shardId"))?;
@@ -133,6 +140,9 @@ pub(super) fn create(keys: &Keys, lease: &Lease, checkpoint: Checkpoint, cursors
     ]);
     if let Some(cursors) = cursors {
         item.insert(CURSORS.to_owned(), AttributeValue::B(Blob::new(cursors)));
+    }
+    if let Some(stream) = keys.of_stream() {
+        item.insert(OF_STREAM.to_owned(), AttributeValue::S(stream));
     }
     if let Some(stream) = spelled.stream {
         item.insert(STREAM_NAME.to_owned(), AttributeValue::S(stream));

@@ -50,6 +50,25 @@ impl Keys {
         }
     }
 
+    /// What is noted in a lease whose key does not tell its stream.
+    pub(super) fn of_stream(&self) -> Option<String> {
+        match self {
+            Self::OneStream(stream) => Some(spell(stream)),
+            Self::ManyStreams(_) => None,
+        }
+    }
+
+    /// Whether a lease in which this is noted belongs to another stream, by all that is known of both.
+    pub(super) fn is_of_another(&self, noted: &str) -> bool {
+        let (Self::OneStream(ours), Some(noted)) = (self, read_stream(noted)) else { return false };
+        let differ = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);
+        let epoch = |stream: &StreamId| stream.created_at.map(|at| since_epoch(at).as_secs());
+        let accounts = ours.account.as_ref().zip(noted.account.as_ref());
+        ours.name != noted.name
+            || accounts.is_some_and(|(ours, noted)| ours != noted)
+            || differ(epoch(ours), epoch(&noted))
+    }
+
     /// The name of a stream, as the KCL writes it.
     fn spell_stream(&self, stream: &StreamId) -> Result<String> {
         if let Self::ManyStreams(known) = self
@@ -147,6 +166,18 @@ mod tests {
         let keys = Keys::ManyStreams([("111122223333:orders:7".to_owned(), stream)].into());
         assert_eq!(keys.spell(&key).unwrap().lease_key, "111122223333:orders:7:0");
         assert_eq!(keys.read("111122223333:orders:7:0", Some("111122223333:orders:7"), Some("0")), Some(key));
+    }
+
+    #[test]
+    fn a_stream_that_was_created_anew_is_another_one() {
+        let one = Keys::OneStream(orders());
+        assert_eq!(one.of_stream().as_deref(), Some("111122223333:orders:1700000000"));
+        for same in ["111122223333:orders:1700000000", ":orders:1700000000", "111122223333:orders:", ":orders:"] {
+            assert!(!one.is_of_another(same), "{same}");
+        }
+        for other in ["111122223333:orders:1700000001", "1:orders:1700000000", ":other:"] {
+            assert!(one.is_of_another(other), "{other}");
+        }
     }
 
     #[test]

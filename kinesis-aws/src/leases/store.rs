@@ -312,7 +312,7 @@ impl LeaseStore for DynamoLeaseStore {
                 }
             }
         }
-        stream::iter(rows).map(|item| self.shared.lease(item)).buffer_unordered(AT_ONCE).try_collect().await
+        stream::iter(rows).map(|item| self.shared.lease(item)).buffered(AT_ONCE).try_collect().await
     }
 
     async fn get(&self, key: &ShardKey) -> Result<Option<Lease>> {
@@ -344,6 +344,9 @@ impl LeaseStore for DynamoLeaseStore {
             .remove(item::CHECKPOINT_OWNER)
             .remove(item::WANTED_BY)
             .when_equal(item::LEASE_COUNTER, number_value(seen.counter));
+        if let Some(stream) = shared.keys.of_stream() {
+            update = update.set(item::OF_STREAM, AttributeValue::S(stream));
+        }
         if seen.owner.as_ref().is_some_and(|owner| owner != me) {
             update = update.add(item::OWNER_SWITCHES, number_value(1));
         }

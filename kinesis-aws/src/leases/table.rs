@@ -46,7 +46,8 @@ pub(super) async fn prepare(table: &Table, shape: &Shape, create: CreateTable) -
                 if matches!(found.table_status, Some(TableStatus::Active | TableStatus::Updating)) {
                     return Ok(());
                 }
-                if matches!(found.table_status, Some(TableStatus::Deleting)) {
+                // One that may be created is waited for: first until it is gone.
+                if matches!(found.table_status, Some(TableStatus::Deleting)) && create == CreateTable::Never {
                     return Err(Error::not_found(format!("{} is being deleted: use another one", table.place())));
                 }
             }

@@ -195,17 +195,20 @@ async fn a_table_of_something_else_is_refused() {
     let text = |name: &str, kind: ScalarAttributeType| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
     };
-    let key = |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let key =
+        |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     for (hash, kind, range) in [
         ("id", ScalarAttributeType::S, None),
         ("leaseKey", ScalarAttributeType::N, None),
         ("leaseKey", ScalarAttributeType::S, Some("other")),
     ] {
         let server = Server::start().await;
-        let mut call = server.client().create_table().table_name(&server.table).billing_mode(BillingMode::PayPerRequest);
+        let mut call =
+            server.client().create_table().table_name(&server.table).billing_mode(BillingMode::PayPerRequest);
         call = call.attribute_definitions(text(hash, kind)).key_schema(key(hash, KeyType::Hash));
         if let Some(range) = range {
-            call = call.attribute_definitions(text(range, ScalarAttributeType::S)).key_schema(key(range, KeyType::Range));
+            call =
+                call.attribute_definitions(text(range, ScalarAttributeType::S)).key_schema(key(range, KeyType::Range));
         }
         call.send().await.unwrap();
         let error = server.builder().stream(&orders()).connect().await.unwrap_err();

@@ -91,7 +91,12 @@ fn others() -> Vec<Item> {
         item(&[("leaseKey", s("ip-10-0-0-7:0c3c8e5a")), ("entityType", s("WORKER_METRIC_STATS")), ("lut", n("1"))]),
         item(&[("leaseKey", s("Leader")), ("entityType", s("LEADER")), ("leaseDuration", s("120000"))]),
         item(&[("leaseKey", s("Migration3.0")), ("entityType", s("CLIENT_VERSION_MIGRATION")), ("cv", s("x"))]),
-        item(&[("leaseKey", s("orders")), ("entityType", s("STREAM")), ("checkpoint", s("LATEST")), ("leaseCounter", n("1"))]),
+        item(&[
+            ("leaseKey", s("orders")),
+            ("entityType", s("STREAM")),
+            ("checkpoint", s("LATEST")),
+            ("leaseCounter", n("1")),
+        ]),
         item(&[("leaseKey", s("of somebody else")), ("value", n("5"))]),
         item(&[("leaseKey", s("shardId-of-no-kcl")), ("leaseCounter", n("1")), ("checkpoint", s("somewhere"))]),
     ]
@@ -181,7 +186,7 @@ async fn what_is_written_has_the_names_and_types_of_the_kcl() {
     assert!(store.create(&row).await.unwrap());
     let mut golden = single_2x();
     golden.retain(|name, _| !name.starts_with("pending") && name != "leaseOwner");
-    golden.insert("cursors".into(), AttributeValue::B(Blob::new([])));
+    golden.extend(item(&[("cursors", AttributeValue::B(Blob::new([]))), ("ofStream", s(":orders:"))]));
     let written = server.item("shardId-000000000002").await;
     assert_eq!(types(&written), types(&golden));
     assert_eq!((&written["leaseCounter"], &written["checkpoint"]), (&n("0"), &s("TRIM_HORIZON")));
@@ -270,6 +275,27 @@ async fn a_table_of_the_other_kind_is_refused() {
     assert!(error.message().contains("with multi_stream(true)"), "{error}");
     let other = ShardKey::new(&StreamId::new("other"), &"0".into());
     assert_eq!(one.get(&other).await.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+/// A stream that was created anew has shards of the same ids: with the old leases it would count as read.
+#[tokio::test]
+async fn leases_of_the_stream_that_was_before_are_refused() {
+    let server = Server::start().await;
+    let stream = |second| orders().with_created_at(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+    let store = server.builder().stream(&stream(1_700_000_000)).connect().await.unwrap();
+    let row = Lease::new(&stream(1_700_000_000), &Shard::new("shardId-000000000000"));
+    store.create(&row).await.unwrap();
+    server.put(single_2x()).await;
+    let seen =
+        store.get(&ShardKey::new(&stream(1_700_000_000), &"shardId-000000000002".into())).await.unwrap().unwrap();
+    store.claim(&seen, &"me".into()).await.unwrap().unwrap();
+    let anew = server.builder().stream(&stream(1_800_000_000)).connect().await.unwrap();
+    for shard in ["shardId-000000000000", "shardId-000000000002"] {
+        let error = anew.get(&ShardKey::new(&stream(1_800_000_000), &shard.into())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("created anew"), "{error}");
+    }
+    assert!(anew.list().await.is_err());
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ impl KclWorker {
     /// Writes if the counter is as it was seen; `false` when somebody else was faster.
     async fn write(&mut self, update: &str, values: &[(&str, AttributeValue)]) -> bool {
         let number = |number: u64| AttributeValue::N(number.to_string());
-        let mut call = self.client.update_item().table_name(&self.table).key("leaseKey", AttributeValue::S(SHARD.into()));
+        let mut call =
+            self.client.update_item().table_name(&self.table).key("leaseKey", AttributeValue::S(SHARD.into()));
         call = call.update_expression(format!("SET leaseCounter = :next, {update}"));
         call = call.condition_expression("leaseCounter = :seen");
         call = call.expression_attribute_values(":seen", number(self.counter));
@@ -44,10 +45,10 @@ impl KclWorker {
 
     async fn take(&mut self) -> bool {
         let me = AttributeValue::S("kcl".into());
-        self.write("leaseOwner = :me REMOVE checkpointOwner ADD ownerSwitchesSinceCheckpoint :one", &[
-            (":me", me),
-            (":one", AttributeValue::N("1".into())),
-        ])
+        self.write(
+            "leaseOwner = :me REMOVE checkpointOwner ADD ownerSwitchesSinceCheckpoint :one",
+            &[(":me", me), (":one", AttributeValue::N("1".into()))],
+        )
         .await
     }
 
@@ -63,7 +64,8 @@ impl KclWorker {
     }
 
     async fn evict(&mut self) -> bool {
-        self.write("ownerSwitchesSinceCheckpoint = :o REMOVE leaseOwner", &[(":o", AttributeValue::N("0".into()))]).await
+        self.write("ownerSwitchesSinceCheckpoint = :o REMOVE leaseOwner", &[(":o", AttributeValue::N("0".into()))])
+            .await
     }
 }
 
@@ -168,7 +170,9 @@ async fn a_reset_is_not_taken_for_a_renewal_of_the_kcl() {
 async fn nobody_loses_a_place_that_was_inherited() {
     let server = Server::start().await;
     let store = server.one_stream().await;
-    for (name, generation, forgotten) in [("audit", 1, false), ("billing", 1, false), ("sought", 2, false), ("gone", 1, true)] {
+    for (name, generation, forgotten) in
+        [("audit", 1, false), ("billing", 1, false), ("sought", 2, false), ("gone", 1, true)]
+    {
         let mut record = SubscriptionRecord::new(&orders(), name.into(), StartPosition::Latest, [SHARD.into()]);
         (record.generation, record.forgotten) = (generation, forgotten);
         assert!(store.put_subscription(None, &record).await.unwrap());
@@ -176,14 +180,16 @@ async fn nobody_loses_a_place_that_was_inherited() {
     for reset in [false, true] {
         let number = |number: u64| AttributeValue::N(number.to_string());
         server
-            .put([
-                ("leaseKey".to_owned(), AttributeValue::S(SHARD.into())),
-                ("leaseCounter".to_owned(), number(8)),
-                ("checkpoint".to_owned(), AttributeValue::S("7".into())),
-                ("checkpointSubSequenceNumber".to_owned(), number(0)),
-                ("ownerSwitchesSinceCheckpoint".to_owned(), number(0)),
-            ]
-            .into())
+            .put(
+                [
+                    ("leaseKey".to_owned(), AttributeValue::S(SHARD.into())),
+                    ("leaseCounter".to_owned(), number(8)),
+                    ("checkpoint".to_owned(), AttributeValue::S("7".into())),
+                    ("checkpointSubSequenceNumber".to_owned(), number(0)),
+                    ("ownerSwitchesSinceCheckpoint".to_owned(), number(0)),
+                ]
+                .into(),
+            )
             .await;
         let seen = row(&*store).await;
         assert_eq!((seen.inherited, seen.cursors.len()), (Some(after(7)), 0));

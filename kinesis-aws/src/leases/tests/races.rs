@@ -87,7 +87,13 @@ async fn resets_and_claims_race_with_a_holder_whose_cursors_have_moved() {
         let count = u64::from(reset) + u64::from(claimed.is_some()) + u64::from(advanced);
         assert_eq!(count, 1, "round {round}: reset {reset}, claimed {claimed:?}, advanced {advanced}");
         let now = store.get(&row.key).await.unwrap().unwrap();
-        let wanted = if reset { many(round * 10 + 1) } else if advanced { many(round * 10 + 2) } else { many(round * 10) };
+        let wanted = if reset {
+            many(round * 10 + 1)
+        } else if advanced {
+            many(round * 10 + 2)
+        } else {
+            many(round * 10)
+        };
         assert_eq!(now.cursors, wanted.cursors, "round {round}");
     }
     let seen = store.get(&row.key).await.unwrap().unwrap();
