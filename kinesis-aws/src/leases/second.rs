@@ -4,10 +4,13 @@
 //! over: each write puts a new item, the lease names it, and only then the one before it goes. So a worker whose lease is
 //! lost cannot change what the next one reads.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kinesis_core::lease::{Nonce, SubscriptionRecord};
 use kinesis_core::{Error, Result};
+use tokio::time::timeout;
 
 use super::calls::{self, Table};
 use super::cursors::{Attribute, Written};
@@ -25,6 +28,9 @@ const RECORD: &str = "record";
 
 /// The most that an item of DynamoDB may have ("Quotas" in its developer guide), a little left for its keys.
 const MOST: usize = 400 * 1024 - 2048;
+
+/// How long cleaning up may take. A lease is held meanwhile, and has to be renewed.
+const CLEANING: Duration = Duration::from_secs(1);
 
 /// The table beside the lease table.
 #[derive(Debug, Clone)]
@@ -109,7 +115,10 @@ impl Second {
     /// Reads cursors; `None` when the lease has named others since.
     pub(super) async fn cursors(&self, lease_key: &str, name: &str) -> Result<Option<Written>> {
         let Some(item) = self.0.get(item_key(&kind(lease_key), name)).await? else { return Ok(None) };
-        let damaged = || Error::invalid(format!("the cursors of the lease {lease_key:?} in {}", self.0.place()));
+        let damaged = || {
+            let place = self.0.place();
+            Error::invalid(format!("the cursors of the lease {lease_key:?} in {place} are damaged: reset the lease"))
+        };
         let Some(AttributeValue::B(bytes)) = item.get(item::CURSORS) else { return Err(damaged()) };
         match Attribute::decode(bytes.as_ref()) {
             Ok(Attribute::Here(written)) => Ok(Some(written)),
@@ -122,26 +131,36 @@ impl Second {
 
     /// Deletes cursors that no lease names any more. What stays behind goes when the lease is claimed next.
     pub(super) async fn drop_cursors(&self, lease_key: &str, names: Vec<String>) {
-        for name in names {
-            let deleted = self.0.delete(item_key(&kind(lease_key), &name), Update::default()).await;
-            if let Err(error) = deleted {
-                tracing::debug!(lease_key, error = error.chain(), "old cursors could not be deleted");
-            }
+        if !names.is_empty() {
+            self.clean(lease_key, self.delete(lease_key, names)).await;
         }
     }
 
     /// Deletes what was left behind by those who held the lease before it had this `counter`, except `keep`.
     pub(super) async fn sweep(&self, lease_key: &str, counter: Option<u64>, keep: Option<&str>) {
-        let below = counter.map(before);
-        let kind = kind(lease_key);
-        match self.0.query((KIND, &kind), below.as_deref().map(|below| (NAME, below))).await {
-            Ok(items) => {
-                let mut names: Vec<String> =
-                    items.iter().filter_map(|item| Some(text(item, NAME)?.to_owned())).collect();
-                names.retain(|name| Some(&**name) != keep);
-                self.drop_cursors(lease_key, names).await;
-            }
-            Err(error) => tracing::debug!(lease_key, error = error.chain(), "old cursors could not be looked for"),
+        let sweep = async {
+            let (kind, below) = (kind(lease_key), counter.map(before));
+            let items = self.0.query((KIND, &kind), below.as_deref().map(|below| (NAME, below))).await?;
+            let mut names: Vec<String> = items.iter().filter_map(|item| Some(text(item, NAME)?.to_owned())).collect();
+            names.retain(|name| Some(&**name) != keep);
+            self.delete(lease_key, names).await
+        };
+        self.clean(lease_key, sweep).await;
+    }
+
+    async fn delete(&self, lease_key: &str, names: Vec<String>) -> Result<()> {
+        for name in names {
+            self.0.delete(item_key(&kind(lease_key), &name), Update::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody reads what is deleted, so nobody has to know when it could not be.
+    async fn clean(&self, lease_key: &str, cleaning: impl Future<Output = Result<()>>) {
+        match timeout(CLEANING, cleaning).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(lease_key, error = error.chain(), "old cursors could not be deleted"),
+            Err(_) => tracing::debug!(lease_key, "old cursors could not be deleted in time"),
         }
     }
 }

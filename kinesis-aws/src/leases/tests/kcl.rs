@@ -1,6 +1,7 @@
 //! Beside a worker of the KCL 2.x: it takes leases and moves checkpoints, and so do we.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kinesis_core::lease::{Cursor, CursorPosition, Progress, SubscriptionRecord};
 use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, ShardKey, StartPosition};
@@ -36,7 +37,7 @@ impl KclWorker {
         }
         let written = call.send().await;
         if let Err(error) = &written {
-            let refused = error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception());
+            let refused = error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception);
             assert!(refused, "{error:?}");
         }
         self.counter += u64::from(written.is_ok());
