@@ -11,8 +11,9 @@ use kinesis_core::{Error, Observer, Result, StreamId};
 use super::calls::Table;
 use super::item::LEASE_KEY;
 use super::key::{self, Keys};
+use super::rows::Rows;
 use super::second::{KIND, NAME, Second};
-use super::store::{DynamoLeaseStore, Shared};
+use super::store::DynamoLeaseStore;
 use super::table::{CreateTable, Shape, prepare};
 use crate::client;
 
@@ -137,8 +138,7 @@ impl DynamoLeaseStoreBuilder {
         let (leases, second) = (table(self.table.clone()), table(format!("{}-subscriptions", self.table)));
         prepare(&leases, &Shape { hash: LEASE_KEY, range: None }, self.create_table).await?;
         prepare(&second, &Shape { hash: KIND, range: Some(NAME) }, self.create_table).await?;
-        let shared = Shared { leases, second: Second(second), keys, moved: Mutex::default() };
-        Ok(DynamoLeaseStore::of(shared))
+        Ok(DynamoLeaseStore::of(Rows { leases, second: Second(second), keys, moved: Mutex::default() }))
     }
 
     fn keys(&self) -> Result<Keys> {

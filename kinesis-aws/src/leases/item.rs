@@ -78,9 +78,14 @@ pub(super) fn read(keys: &Keys, item: &Item) -> Result<Row, NoLease> {
         return Err(NoLease::Foreign("its entityType is not LEASE"));
     }
     let lease_key = text(item, LEASE_KEY).ok_or(NoLease::Foreign("it has no leaseKey"))?;
-    let counter = number(item, LEASE_COUNTER).ok_or(NoLease::Foreign("it has no leaseCounter"))?;
+    // The KCL counts in 63 bits.
+    let counter = number(item, LEASE_COUNTER).filter(|counter| *counter < i64::MAX as u64);
+    let counter = counter.ok_or(NoLease::Foreign("it has no leaseCounter"))?;
     let checkpoint = text(item, CHECKPOINT).ok_or(NoLease::Foreign("it has no checkpoint"))?;
-    let sub = number(item, CHECKPOINT_SUB).unwrap_or(0);
+    let sub = match item.get(CHECKPOINT_SUB) {
+        None => 0,
+        Some(_) => number(item, CHECKPOINT_SUB).ok_or(NoLease::Foreign("its checkpointSubSequenceNumber is none"))?,
+    };
     let checkpoint = Checkpoint::read(checkpoint, sub).ok_or(NoLease::Foreign("its checkpoint is none"))?;
     let stream = text(item, STREAM_NAME);
     check_mode(keys, lease_key, stream)?;
@@ -154,7 +159,8 @@ pub(super) fn create(keys: &Keys, lease: &Lease, checkpoint: Checkpoint, cursors
             item.insert(name.to_owned(), set_value(shards));
         }
     }
-    if let Some(range) = lease.hash_range {
+    // The KCL reads no lease of a single key; without a range it reads it.
+    if let Some(range) = lease.hash_range.filter(|range| range.start < range.end) {
         item.insert(HASH_START.to_owned(), AttributeValue::S(range.start.to_string()));
         item.insert(HASH_END.to_owned(), AttributeValue::S(range.end.to_string()));
     }

@@ -98,6 +98,13 @@ fn others() -> Vec<Item> {
             ("leaseCounter", n("1")),
         ]),
         item(&[("leaseKey", s("of somebody else")), ("value", n("5"))]),
+        item(&[("leaseKey", s("1")), ("leaseCounter", n("9223372036854775807")), ("checkpoint", s("LATEST"))]),
+        item(&[
+            ("leaseKey", s("2")),
+            ("leaseCounter", n("1")),
+            ("checkpoint", s("7")),
+            ("checkpointSubSequenceNumber", n("-1")),
+        ]),
         item(&[("leaseKey", s("shardId-of-no-kcl")), ("leaseCounter", n("1")), ("checkpoint", s("somewhere"))]),
     ]
 }
@@ -137,6 +144,33 @@ async fn leases_of_the_kcl_are_read() {
     let ended = store.get(&key("shardId-000000000000")).await.unwrap().unwrap();
     assert_eq!((ended.owner, ended.inherited), (None, Some(CursorPosition::End)));
     assert_eq!(ended.children, ["shardId-000000000002".into()].into());
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_a_wish_is_no_place() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    for (word, inherited) in [
+        ("AT_TIMESTAMP", None),
+        ("LATEST", None),
+        ("TRIM_HORIZON", Some(CursorPosition::Next(StartPosition::TrimHorizon))),
+    ] {
+        let mut lease = single_3x();
+        lease.insert("checkpoint".into(), s(word));
+        server.put(lease).await;
+        assert_eq!(store.list().await.unwrap()[0].inherited, inherited, "{word}");
+    }
+}
+
+/// The KCL refuses to read a lease whose range is not a range.
+#[tokio::test]
+async fn a_shard_of_a_single_key_has_no_range_to_the_kcl() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    let range = HashRange { start: HashKey::MAX, end: HashKey::MAX };
+    store.create(&Lease::new(&orders(), &Shard::new("0").with_hash_range(range))).await.unwrap();
+    let written = server.item("0").await;
+    assert!(!written.contains_key("startingHashKey") && !written.contains_key("endingHashKey"), "{written:?}");
 }
 
 #[tokio::test]
