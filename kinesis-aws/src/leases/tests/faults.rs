@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
@@ -248,6 +249,26 @@ async fn a_start_that_cannot_succeed_says_why() {
         server.builder().stream(&orders()).connect().await
     });
     assert_eq!((slow.unwrap().table(), fast.unwrap().table()), (&*server.table, &*server.table));
+}
+
+#[tokio::test]
+async fn a_configuration_that_lacks_something_is_told_what() {
+    let server = Server::start().await;
+    let start = |config: SdkConfig| server.builder().config(&config).stream(&orders()).connect();
+    let error = start(server.config.to_builder().region(None).build()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.message().contains("AWS_REGION"), "{error}");
+    let mut nobody = server.config.to_builder();
+    nobody.set_credentials_provider(None);
+    let error = start(nobody.build()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.message().contains("AWS_ACCESS_KEY_ID") && error.message().contains(&server.table), "{error}");
+    let nowhere = server.config.to_builder().endpoint_url("http://127.0.0.1:1").build();
+    let error = start(nowhere.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    // The builder's endpoint goes before that of the configuration.
+    let endpoint = server.config.endpoint_url().unwrap();
+    server.builder().config(&nowhere).endpoint(endpoint).stream(&orders()).connect().await.unwrap();
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kinesis_core::lease::{Cursor, CursorPosition, Progress};
 use kinesis_core::{
     ErrorKind, HashKey, HashRange, Lease, LeaseStore, SequenceNumber, Shard, ShardKey, StartPosition, StreamId,
+    SubscriptionRecord,
 };
 
 use super::rig::{Server, orders};
@@ -160,6 +161,34 @@ async fn a_checkpoint_that_is_a_wish_is_no_place() {
         server.put(lease).await;
         assert_eq!(store.list().await.unwrap()[0].inherited, inherited, "{word}");
     }
+}
+
+/// A page of DynamoDB ends at a megabyte.
+#[tokio::test]
+async fn what_does_not_fit_into_a_page_is_read_whole() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    let shards: Vec<String> = (0..15).map(|nth| format!("shardId-{nth:012}")).collect();
+    for shard in &shards {
+        let mut lease = single_2x();
+        lease.extend(item(&[("leaseKey", s(shard)), ("large", s(&"x".repeat(200_000)))]));
+        server.put(lease).await;
+    }
+    let many = (0..8_000).map(|nth| format!("shardId-{nth:012}").into()).collect::<Vec<_>>();
+    for shard in &shards {
+        let record =
+            SubscriptionRecord::new(&orders(), shard.as_str().into(), StartPosition::TrimHorizon, many.clone());
+        assert!(store.put_subscription(None, &record).await.unwrap());
+    }
+    server.consumed.take();
+    let mut listed: Vec<String> = store.list().await.unwrap().iter().map(|lease| lease.key.shard.to_string()).collect();
+    listed.sort();
+    assert_eq!(listed, shards);
+    assert!(server.consumed.take().0 >= 3, "they came in one page");
+    let names: Vec<String> =
+        store.subscriptions().await.unwrap().iter().map(|record| record.name.to_string()).collect();
+    assert_eq!(names, shards);
+    assert!(server.consumed.take().0 >= 3, "they came in one page");
 }
 
 /// The KCL refuses to read a lease whose range is not a range.
