@@ -211,6 +211,28 @@ async fn nobody_loses_a_place_that_was_inherited() {
     }
 }
 
+/// A leader of the KCL 3.x names another owner and leaves the counter: what we store from then on is no longer ours to store.
+#[tokio::test]
+async fn a_leader_that_hands_our_lease_over_fences_us() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    store.create(&Lease::new(&orders(), &Shard::new(SHARD))).await.unwrap();
+    let mut held = store.claim(&row(&*store).await, &"us".into()).await.unwrap().unwrap();
+    let text = |text: &str| AttributeValue::S(text.into());
+    let call = server.client().update_item().table_name(&server.table).key("leaseKey", text(SHARD));
+    let call = call.update_expression("SET leaseOwner = :new, checkpointOwner = :old");
+    call.expression_attribute_values(":new", text("kcl"))
+        .expression_attribute_values(":old", text("us"))
+        .send()
+        .await
+        .unwrap();
+    let before = server.item(SHARD).await;
+    for progress in [None, Some(&progress(&[("audit", 1, 6)]))] {
+        assert_eq!(store.advance(&mut held, progress).await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    }
+    assert_eq!(server.item(SHARD).await, before);
+}
+
 /// Many workers take leases of a table that a KCL application wrote, while one of its workers takes them back.
 #[tokio::test]
 async fn a_lease_has_one_owner_whoever_takes_it() {
