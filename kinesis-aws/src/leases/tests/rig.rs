@@ -107,6 +107,8 @@ pub(super) enum Fault {
     LoseReply,
     /// It never arrives.
     LoseRequest,
+    /// It takes this much longer.
+    Slow(Duration),
     /// It is done after this time; whoever waits has given up by then.
     Late(Duration),
     /// It is refused with this code.
@@ -155,6 +157,10 @@ impl HttpConnector for Connection {
             Fault::LoseReply => HttpConnectorFuture::new(async move {
                 inner.call(request).await?;
                 Err(broken())
+            }),
+            Fault::Slow(by) => HttpConnectorFuture::new(async move {
+                tokio::time::sleep(by).await;
+                inner.call(request).await
             }),
             Fault::Late(after) => {
                 // Nobody may be waiting any more when it is done.

@@ -1,5 +1,7 @@
 //! Cursors that have moved to the second table: they keep the contract, and leave nothing behind.
 
+use std::time::Duration;
+
 use kinesis_core::lease::{Cursor, CursorPosition, Progress};
 use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, ShardKey, StartPosition, SubscriptionRecord};
 
@@ -60,6 +62,29 @@ async fn a_fenced_worker_does_not_change_what_is_read() {
     assert_eq!(row().await.cursors, many(2).cursors);
     // What the fenced one left behind goes with the next claim.
     store.claim(&row().await, &"third".into()).await.unwrap().unwrap();
+    assert_eq!((row().await.cursors, server.moved().await), (many(2).cursors, 1));
+}
+
+/// Whoever claims a lease cleans up, slowly; a reset puts its cursors meanwhile, and names them afterwards.
+#[tokio::test]
+async fn cleaning_up_takes_nothing_that_is_about_to_be_named() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    store.create(&Lease::new(&orders(), &Shard::new("shardId-000000000000"))).await.unwrap();
+    let row = async || store.get(&key()).await.unwrap().unwrap();
+    let mut held = store.claim(&row().await, &"us".into()).await.unwrap().unwrap();
+    store.advance(&mut held, Some(&many(1))).await.unwrap();
+    let seen = row().await;
+    server.wire.fail("Query", [Fault::Slow(Duration::from_millis(300))]);
+    let next = "next".into();
+    let (claimed, reset) = tokio::join!(store.claim(&seen, &next), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let seen = row().await;
+        assert_eq!(seen.owner, Some("next".into()));
+        server.wire.fail("UpdateItem", [Fault::Slow(Duration::from_millis(500))]);
+        store.reset(&seen, &many(2)).await
+    });
+    assert!(claimed.unwrap().is_some() && reset.unwrap() && server.wire.is_done());
     assert_eq!((row().await.cursors, server.moved().await), (many(2).cursors, 1));
 }
 
