@@ -7,12 +7,20 @@ use kinesis_core::{Error, ErrorKind, StreamName};
 /// Texts of the service are cut here: a page of HTML in front of it is no message.
 const MAX_MESSAGE: usize = 300;
 
-/// Turns a failed call into an error of ours that keeps it as its cause.
+/// Turns a failed call about a stream into an error of ours that keeps it as its cause.
 pub(crate) fn classify<E>(operation: &str, stream: &StreamName, error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let call = format!("{operation} on the stream {stream}");
+    classify_on(operation, &format!("the stream {stream}"), error)
+}
+
+/// Turns a failed call into an error of ours that says what it was about.
+pub(crate) fn classify_on<E>(operation: &str, place: &str, error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let call = format!("{operation} on {place}");
     let (kind, message) = match &error {
         SdkError::ServiceError(context) => {
             let kind = kind_of(error.code().unwrap_or_default(), context.raw().status().as_u16());
@@ -78,6 +86,7 @@ pub(crate) fn kind_of(code: &str, status: u16) -> ErrorKind {
         | "InternalFailure"
         | "InternalFailureException"
         | "InternalServerError"
+        | "ReplicatedWriteConflictException"
         | "RequestExpired"
         | "RequestTimeout"
         | "RequestTimeoutException"

@@ -1,10 +1,11 @@
-//! Amazon Kinesis as a source and as a sink, over the official AWS SDK.
+//! Amazon Kinesis as a source and as a sink, and leases in DynamoDB, over the official AWS SDK.
 //!
 //! [`KinesisSource`] is a [`StreamSource`](kinesis_core::StreamSource): it polls a stream within its limits, or has records
 //! pushed to a registered consumer by enhanced fan-out. It repeats no call: [`ErrorKind`](kinesis_core::ErrorKind) tells the
 //! pipeline what a failure means. Answers are read chunk by chunk as they come, beside the SDK, which signs, sends and
 //! reports errors; what is not understood is read again by the SDK. Records that the Kinesis Producer Library put together
-//! are unpacked ([`kpl`]). [`KinesisSink`] puts records on a stream. The [`guide`] has permissions, costs and tuning.
+//! are unpacked ([`kpl`]). [`KinesisSink`] puts records on a stream. `DynamoLeaseStore` keeps leases in the table of the
+//! Kinesis Client Library (feature `dynamodb`, on by default). The [`guide`] has permissions, costs and tuning.
 //!
 //! ```no_run
 //! # async fn run() -> kinesis_core::Result<()> {
@@ -38,6 +39,8 @@ mod found;
 pub mod fuzzing;
 pub mod guide;
 pub mod kpl;
+#[cfg(feature = "dynamodb")]
+mod leases;
 mod place;
 mod polling;
 mod reader;
@@ -50,6 +53,8 @@ mod tests;
 mod wire_format;
 
 pub use builder::KinesisSourceBuilder;
+#[cfg(feature = "dynamodb")]
+pub use leases::{CreateTable, DynamoLeaseStore, DynamoLeaseStoreBuilder};
 pub use sink::{KinesisSink, KinesisSinkBuilder};
 pub use source::{KinesisSource, STREAM_NAME_VARIABLE};
 pub use wire_format::WireFormat;

@@ -203,6 +203,13 @@ pub enum Event {
         /// What kind of failure.
         kind: ErrorKind,
     },
+    /// A call to the store consumed capacity that is paid for. Told by stores that know it; a call that failed tells nothing.
+    StoreConsumed {
+        /// Read capacity units.
+        reads: f64,
+        /// Write capacity units.
+        writes: f64,
+    },
     /// The pipeline was asked to stop: nothing more is read, what is in flight is finished.
     Draining,
 }

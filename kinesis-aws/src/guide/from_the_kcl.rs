@@ -12,7 +12,8 @@
 //! | `maxRecords`, `idleTimeBetweenReadsInMillis` | [`Demand`](kinesis_core::Demand), [`idle`](kinesis_core::PipelineBuilder::idle) |
 //! | prefetching, `maxPendingProcessRecordsInput` | one [`byte_budget`](kinesis_core::PipelineBuilder::byte_budget) for the process |
 //! | `failoverTimeMillis` | [`failover`](kinesis_core::PipelineBuilder::failover) |
-//! | lease table | [`LeaseStore`](kinesis_core::LeaseStore) |
+//! | lease table | [`LeaseStore`](kinesis_core::LeaseStore); the same table, by `DynamoLeaseStore` (feature `dynamodb`, on by default) |
+//! | multi-stream mode | a pipeline for each stream; one table for all with `multi_stream(true)` |
 //! | de-aggregation of KPL records | the same, with an explicit [policy](crate::kpl) |
 //!
 //! # What is different

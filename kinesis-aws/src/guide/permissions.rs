@@ -1,4 +1,4 @@
-//! What has to be allowed: the least that each way of reading and writing needs.
+//! What has to be allowed: the least that each way of reading and writing needs, and the store of leases.
 //!
 //! | for | actions | on |
 //! |---|---|---|
@@ -8,6 +8,8 @@
 //! | fan-out with a consumer by [name](crate::KinesisSourceBuilder::consumer) | `kinesis:DescribeStreamConsumer` | the consumer |
 //! | the same, where nobody else registers it | `kinesis:RegisterStreamConsumer` | the stream |
 //! | the sink | `kinesis:PutRecords`, `kinesis:DescribeStreamSummary` | the stream |
+//! | leases in DynamoDB | `dynamodb:DescribeTable`, `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem`, `dynamodb:DeleteItem`, `dynamodb:Scan`, `dynamodb:Query` | the lease table and the one with `-subscriptions` behind its name |
+//! | the same, where the tables may be missing | `dynamodb:CreateTable` | both tables |
 //! | a stream encrypted with a key of your own | `kms:Decrypt` to read, `kms:GenerateDataKey` to write | the key |
 //!
 //! A consumer has an ARN of its own below that of its stream, with the second of its creation at the end, which nobody
@@ -53,6 +55,27 @@
 //! ```
 //!
 //! With [`consumer_arn`](crate::KinesisSourceBuilder::consumer_arn) only `kinesis:SubscribeToShard` is left of them.
+//!
+//! # Leases in DynamoDB
+//!
+//! ```json
+//! {
+//!   "Effect": "Allow",
+//!   "Action": [
+//!     "dynamodb:DescribeTable",
+//!     "dynamodb:GetItem",
+//!     "dynamodb:PutItem",
+//!     "dynamodb:UpdateItem",
+//!     "dynamodb:DeleteItem",
+//!     "dynamodb:Scan",
+//!     "dynamodb:Query"
+//!   ],
+//!   "Resource": [
+//!     "arn:aws:dynamodb:eu-west-1:123456789012:table/billing",
+//!     "arn:aws:dynamodb:eu-west-1:123456789012:table/billing-subscriptions"
+//!   ]
+//! }
+//! ```
 //!
 //! # A stream of another account
 //!

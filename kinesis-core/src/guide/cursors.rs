@@ -42,6 +42,11 @@
 //!   (`tests/tests/attaching.rs`: `attached_late_at_the_horizon_it_reads_closed_shards_too_and_parents_first`)
 //! - A name is attached once at a time in a pipeline.
 //!   (`tests/tests/attaching.rs`: `a_name_is_attached_once_at_a_time_and_the_error_says_which`)
+//! - In a store that holds the rows of a program without subscriptions (a KCL application), a new subscription goes on
+//!   where that program was, whatever its start says; shards that the program had not begun with are read from their
+//!   beginning. (`kinesis-core/src/worker/attach.rs`:
+//!   `a_subscription_goes_on_where_a_program_without_subscriptions_stopped`,
+//!   `beside_the_rows_of_another_program_a_shard_without_one_is_read_from_its_beginning`)
 //!
 //! # Changing while it runs
 //!

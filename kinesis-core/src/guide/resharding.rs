@@ -53,7 +53,8 @@
 //! - Who was in the middle of it is told of a gap first. Then it halts or goes on, as
 //!   [`on_gap`](crate::Subscription::on_gap) says.
 //! - Where the row of a shard is missing, a cursor in a descendant says that the subscription has finished it.
-//!   (`kinesis-core/src/lineage/tests.rs`: `a_cursor_in_a_descendant_finishes_a_shard_without_a_row`)
+//!   (`kinesis-core/src/lineage/tests.rs`: `a_cursor_in_a_descendant_finishes_a_shard_without_a_row`;
+//!   `kinesis-core/src/worker/shards.rs`: `a_shard_without_a_row_is_done_for_whoever_is_in_a_descendant`)
 //!
 //! # What you see
 //!

@@ -48,11 +48,11 @@ name! {
 /// |---|---|---|
 /// | `create` | `attribute_not_exists(leaseKey)` | put the whole item, `leaseCounter = 0`, no `leaseOwner` |
 /// | `claim` | `leaseCounter = :c` | `SET leaseOwner = :me, leaseCounter = :c+1, nonce = :new REMOVE checkpointOwner, wantedBy`, and `ADD ownerSwitchesSinceCheckpoint 1` where the owner changes |
-/// | `request` | `leaseOwner = :owner AND attribute_not_exists(wantedBy)` | `SET wantedBy = :me`; the counter stays |
-/// | `advance`, no progress | `leaseCounter = :c AND attribute_not_exists(checkpointOwner)` | `SET leaseCounter = :c+1` |
-/// | `advance` with progress | `leaseCounter = :c` | `SET leaseCounter = :c+1, checkpoint, checkpointSubSequenceNumber, cursors, ownerSwitchesSinceCheckpoint = 0` and `childShardIds` at the end, `REMOVE` the pending checkpoint |
+/// | `request` | `leaseOwner = :owner AND (attribute_not_exists(wantedBy) OR wantedBy = :me)` | `SET wantedBy = :me`; the counter stays |
+/// | `advance`, no progress | `leaseCounter = :c AND leaseOwner = :me AND attribute_not_exists(checkpointOwner)` | `SET leaseCounter = :c+1` |
+/// | `advance` with progress | `leaseCounter = :c AND leaseOwner = :me` | `SET leaseCounter = :c+1, checkpoint, checkpointSubSequenceNumber, cursors, ownerSwitchesSinceCheckpoint = 0`, `ADD childShardIds` at the end, `REMOVE` the pending checkpoint |
 /// | `release` | `leaseCounter = :c AND leaseOwner = :me` | as `advance` with the last progress, then `REMOVE leaseOwner`, or `SET leaseOwner = :to` |
-/// | `reset` | `leaseCounter = :c` | `SET leaseCounter = :c+1, nonce = :new, checkpoint, cursors` |
+/// | `reset` | `leaseCounter = :c` | `SET leaseCounter = :c+2, nonce = :new, checkpoint, cursors`: a worker of the KCL takes one step for its own |
 /// | `remove` | `leaseCounter = :c` | delete the item |
 ///
 /// When the condition of `advance` or `release` fails, the item is read again: where owner and nonce are still the

@@ -94,6 +94,10 @@ pub struct Lease {
     pub hash_range: Option<HashRange>,
     /// Every subscription's cursor, of names that this worker does not know too.
     pub cursors: BTreeMap<SubscriptionName, Cursor>,
+    /// How far a program was that knows no subscriptions, such as a worker of the KCL: the place of every subscription that
+    /// was never sought and has no cursor here. Gone once cursors are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<CursorPosition>,
 }
 
 impl Lease {
@@ -110,13 +114,14 @@ impl Lease {
             children: BTreeSet::new(),
             hash_range: shard.hash_range,
             cursors: BTreeMap::new(),
+            inherited: None,
         }
     }
 
-    /// The minimum of all cursors: what may be forgotten of the shard. `None` before the first cursor.
+    /// The minimum of all cursors: what may be forgotten of the shard. Before the first cursor, what was inherited.
     #[must_use]
     pub fn checkpoint(&self) -> Option<CursorPosition> {
-        self.cursors.values().map(|cursor| cursor.position).min_by(CursorPosition::compare)
+        self.cursors.values().map(|cursor| cursor.position).min_by(CursorPosition::compare).or(self.inherited)
     }
 
     /// Takes progress in. A cursor that would step back within its generation, or is of an older one, is passed over; the
@@ -129,6 +134,9 @@ impl Lease {
                 Some(stored) => *stored = *cursor,
                 None => drop(self.cursors.insert(name.clone(), *cursor)),
             }
+        }
+        if !self.cursors.is_empty() {
+            self.inherited = None;
         }
         self.children.extend(progress.children.iter().cloned());
     }
@@ -206,5 +214,15 @@ mod tests {
         assert_eq!(row.checkpoint(), Some(after(1)));
         put(&mut row, "a", 2, CursorPosition::End);
         assert_eq!(row.checkpoint(), Some(after(9)));
+    }
+
+    #[test]
+    fn what_was_inherited_goes_with_the_first_cursor() {
+        let mut row = Lease::new(&StreamId::new("s"), &Shard::new("0"));
+        row.inherited = Some(after(5));
+        row.apply(&Progress::default().with_children(["1".into()]));
+        assert_eq!(row.checkpoint(), Some(after(5)));
+        row.apply(&Progress::new([("a".into(), Cursor::new(1, after(3)))]));
+        assert_eq!((row.checkpoint(), row.inherited), (Some(after(3)), None));
     }
 }

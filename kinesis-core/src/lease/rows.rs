@@ -70,6 +70,7 @@ pub(crate) fn reset(row: &mut Lease, seen: &Lease, to: &Progress) -> bool {
     if unchanged {
         row.cursors.retain(|name, _| !to.forgotten.contains(name));
         row.cursors.extend(to.cursors.clone());
+        row.inherited = row.inherited.filter(|_| row.cursors.is_empty());
         row.children.extend(to.children.iter().cloned());
         row.nonce = Some(Nonce::random());
         row.counter += 1;

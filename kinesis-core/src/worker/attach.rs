@@ -37,10 +37,22 @@ pub(super) async fn attach(
         let resumes = broken::is(Part::ForgottenResumes);
         let next = |record: &SubscriptionRecord| if resumes { record.generation - 1 } else { record.next_generation() };
         let generation = forgotten.map_or(1, next);
-        let record = starting_at(source, &new.name, new.start, generation, listing, &mut tips).await?;
+        let listing =
+            if new.start == StartPosition::Latest { begun(source, store, listing).await? } else { listing.to_vec() };
+        let record = starting_at(source, &new.name, new.start, generation, &listing, &mut tips).await?;
         // Whether ours was written or somebody else's was first: the next reading says which holds.
         store.put_subscription(forgotten, &record).await?;
     }
+}
+
+/// The shards that count as there already. Where a program without subscriptions left its rows, shards that it has not begun
+/// with came after it: their records would be missed at their tips.
+async fn begun(source: &dyn StreamSource, store: &dyn LeaseStore, listing: &[Shard]) -> Result<Vec<Shard>> {
+    let mut rows = store.list().await?;
+    rows.retain(|row| row.key.stream == *source.stream());
+    let others = rows.iter().any(|row| row.inherited.is_some());
+    let has_row = |shard: &&Shard| !others || rows.iter().any(|row| row.key.shard == shard.id);
+    Ok(listing.iter().filter(has_row).cloned().collect())
 }
 
 /// Where each shard is read from.
@@ -133,6 +145,17 @@ impl Place {
                 CursorPosition::Next(position) => Self::Reading(Start::new(position, cursor.arrived_at)),
             };
         }
+        // A subscription that was never sought goes on where a program without subscriptions stopped, wherever it starts.
+        let inherited = row.and_then(|row| row.inherited).filter(|_| stored.is_none());
+        if let Some(position) = inherited.filter(|_| record.generation_on(shard) == 1) {
+            return match position {
+                CursorPosition::End => Self::Finished,
+                CursorPosition::Next(StartPosition::TrimHorizon) => {
+                    Self::Unread(Start::new(StartPosition::TrimHorizon, None))
+                }
+                CursorPosition::Next(position) => Self::Reading(Start::new(position, None)),
+            };
+        }
         match record.pins.get(shard) {
             Some(pin) => Self::Unread(Start::new(*pin, None)),
             None if !record.shards.contains(shard) && broken::is(Part::ChildOpenedAtTip) => {
@@ -208,5 +231,45 @@ mod tests {
         record.generation = 2;
         let begin = Place::Unread(Start::new(StartPosition::TrimHorizon, None));
         assert_eq!(Place::of(&record, &zero, false, Some(&old)), begin);
+    }
+
+    #[test]
+    fn a_subscription_goes_on_where_a_program_without_subscriptions_stopped() {
+        let (zero, after) = (ShardId::from("0"), StartPosition::After(SequenceNumber::from(7)));
+        let mut row = Lease::new(&StreamId::new("s"), &Shard::new("0"));
+        let mut record = record(StartPosition::Latest);
+        record.pins.insert(zero.clone(), StartPosition::At(SequenceNumber::from(9)));
+        let place = |record: &_, row: &Lease| Place::of(record, &zero, false, Some(row));
+        for (inherited, wanted) in [
+            (CursorPosition::Next(after), Place::Reading(Start::new(after, None))),
+            (
+                CursorPosition::Next(StartPosition::TrimHorizon),
+                Place::Unread(Start::new(StartPosition::TrimHorizon, None)),
+            ),
+            (CursorPosition::End, Place::Finished),
+        ] {
+            row.inherited = Some(inherited);
+            assert_eq!(place(&record, &row), wanted);
+        }
+        // Sought since, it starts where it was sought to.
+        record.generation = 2;
+        let pinned = Place::Unread(Start::new(StartPosition::At(SequenceNumber::from(9)), None));
+        assert_eq!(place(&record, &row), pinned);
+    }
+
+    /// The tip of a shard that a program without subscriptions has not begun with would leave out what was put since it split.
+    #[tokio::test(start_paused = true)]
+    async fn beside_the_rows_of_another_program_a_shard_without_one_is_read_from_its_beginning() {
+        let listing = ["0", "1"].map(Shard::new);
+        for (inherited, attached) in [(None, vec!["0", "1"]), (Some(CursorPosition::End), vec!["0"])] {
+            let (source, store) = (Scripted::new(["0", "1"]), crate::MemoryLeaseStore::new());
+            let mut row = Lease::new(source.stream(), &listing[0]);
+            row.inherited = inherited;
+            store.create(&row).await.unwrap();
+            let new = Subscription::new("audit", crate::handler(|_| async {})).start_at(StartPosition::Latest);
+            let records = attach(&source, &store, &[Arc::new(new)], &listing).await.unwrap();
+            let shards: Vec<&str> = records["audit"].shards.iter().map(|shard| &**shard).collect();
+            assert_eq!(shards, attached);
+        }
     }
 }

@@ -105,7 +105,19 @@ impl Shards {
             return Some(Place::Finished);
         }
         let record = self.records.get(subscription)?;
-        Some(Place::of(record, shard, self.closed.contains(shard), row.or(self.rows.get(shard))))
+        let row = row.or(self.rows.get(shard));
+        let place = Place::of(record, shard, self.closed.contains(shard), row);
+        let passed = row.is_none() && matches!(place, Place::Unread(_)) && self.has_passed(record, shard);
+        Some(if passed { Place::Finished } else { place })
+    }
+
+    /// Whether a subscription is in a descendant of a shard already. It cannot have come there otherwise than through the
+    /// shard, whose row is gone: a worker of the KCL removes rows earlier than we do.
+    fn has_passed(&self, record: &SubscriptionRecord, shard: &ShardId) -> bool {
+        self.lineage.descendants(shard).into_iter().any(|descendant| {
+            let Some(row) = self.rows.get(descendant) else { return false };
+            !matches!(Place::of(record, descendant, false, Some(row)), Place::Unread(_))
+        })
     }
 
     fn standing(&self, shard: &ShardId, subscription: &SubscriptionName) -> Standing {
@@ -287,5 +299,41 @@ impl Shards {
         }
         let is_finished = |shard: &ShardId| self.finished.contains(&(shard.clone(), subscription.clone()));
         self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !is_finished(shard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::{Cursor, CursorPosition, Progress};
+    use crate::{SequenceNumber, StartPosition, StreamId};
+
+    #[test]
+    fn a_shard_without_a_row_is_done_for_whoever_is_in_a_descendant() {
+        let (stream, name) = (StreamId::new("s"), SubscriptionName::from("audit"));
+        let child = Shard::new("1").with_parents(["0".into()]);
+        let mut shards = Shards::default();
+        shards.set_record(SubscriptionRecord::new(
+            &stream,
+            name.clone(),
+            StartPosition::TrimHorizon,
+            ["0".into(), "1".into()],
+        ));
+        shards.list(&[Shard::new("0").with_end(None), child.clone()]);
+        let mut wanted = |row: Option<Lease>| {
+            shards.set_rows(row);
+            let wanted = shards.wanted(std::slice::from_ref(&name));
+            wanted.into_iter().map(|shard| shard.id.to_string()).collect::<Vec<_>>()
+        };
+        let unread = Lease::new(&stream, &child);
+        assert_eq!((wanted(None), wanted(Some(unread.clone()))), (vec!["0".into()], vec!["0".into()]));
+        let after = CursorPosition::Next(StartPosition::After(SequenceNumber::from(7)));
+        let mut read = unread.clone();
+        read.apply(&Progress::new([(name.clone(), Cursor::new(1, after))]));
+        assert_eq!(wanted(Some(read.clone())), ["1"]);
+        assert_eq!(wanted(Some(Lease { inherited: Some(after), ..unread })), ["1"]);
+        // A cursor of an older generation is void.
+        read.cursors.insert(name.clone(), Cursor::new(0, after));
+        assert_eq!(wanted(Some(read)), ["0"]);
     }
 }

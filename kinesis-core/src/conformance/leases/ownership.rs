@@ -164,6 +164,13 @@ async fn a_request_reaches_the_holder(rig: Rig) -> Kept {
     ensure!(renewed == Renewed::Held, "b holds the lease that it asked for, and is told {renewed:?}");
     let stale = rig.store.request(&seen, &worker("c")).await?;
     ensure!(!stale, "a request to a holder that has changed was told yes");
+    // A request is to one holder: it goes with it.
+    let seen = rig.get(new.key()).await?;
+    ensure!(rig.store.request(&seen, &worker("c")).await?, "nobody has asked b for the lease, and c was told no");
+    let seen = rig.get(new.key()).await?;
+    let mut next = rig.claim(&seen, "d").await?;
+    let renewed = rig.store.advance(&mut next, None).await?;
+    ensure!(renewed == Renewed::Held, "c asked the holder before, and d is told {renewed:?}");
     Ok(())
 }
 

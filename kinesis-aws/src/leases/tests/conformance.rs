@@ -1,0 +1,24 @@
+//! The contract of a lease store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kinesis_core::LeaseStore;
+use kinesis_core::conformance::{self, leases::Harness};
+
+use super::rig::Server;
+use crate::DynamoLeaseStore;
+
+struct InDynamo(Arc<DynamoLeaseStore>);
+
+#[async_trait]
+impl Harness for InDynamo {
+    fn store(&self) -> Arc<dyn LeaseStore> {
+        Arc::clone(&self.0) as _
+    }
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    conformance::leases(async || InDynamo(Server::start().await.many_streams().await)).await;
+}

@@ -1,0 +1,11 @@
+//! The store with the real SDK against an embedded DynamoDB-compatible server.
+
+mod conformance;
+mod cost;
+mod faults;
+mod golden;
+mod kcl;
+mod pipeline;
+mod races;
+mod rig;
+mod second;
