@@ -22,6 +22,9 @@
 //!   falls behind reads on from where it is with a reader that catches up.
 //! - **Bounds.** What is emitted to a subscription never exceeds what it asked for, in records and bytes. All shards
 //!   together stay within one [byte budget](PipelineBuilder::byte_budget), but for a page and a record for everybody.
+//! - **Workers share.** Those with one [`LeaseStore`] have as many shards as one another, give or take one. A shard is handed
+//!   over when what is in flight is done, and taken over a [failover](PipelineBuilder::failover) time after its worker was
+//!   heard of last.
 //! - **Gaps are told.** Who was overtaken by trimming halts before what is missing, or jumps over it, as
 //!   [`OnGap`] says; [`Event::Gap`] tells from where to where.
 //!
@@ -32,7 +35,6 @@
 //! - It does not keep order between partition keys (unless [`Ordering::PerShard`]), nor for dead letters put back.
 //! - It keeps nothing longer than the stream does: there is no queue beside it.
 //! - A source that can be read once only, a pipe, has one reader: there the slowest subscription holds the others back.
-//! - It does not share the shards out among workers: the first takes all that are free, others stand by and take over.
 //!
 //! # A pipeline
 //!

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fastrand::Rng;
 use kinesis_core::{
     LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, StartPosition, StreamSource,
     Subscription, Summary, handler,
 };
-use kinesis_mock::MemoryStream;
+use kinesis_mock::{Faults, Faulty, MemoryStream, Odds};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -51,6 +52,11 @@ impl Fleet {
     }
 
     fn worker(&self, seed: u64) -> Worker {
+        self.worker_over(self.store.clone(), seed)
+    }
+
+    /// A worker that has this way to the store.
+    fn worker_over(&self, store: impl LeaseStore, seed: u64) -> Worker {
         let arrived = Arc::clone(&self.arrived);
         let sink = handler(move |record: Record| {
             let mut keys = arrived.lock().unwrap();
@@ -58,11 +64,15 @@ impl Fleet {
             if !seen.contains(&record.sequence_number) {
                 seen.push(record.sequence_number);
             }
-            async { Outcome::Delivered }
+            let takes = Duration::from_millis(record.data.len() as u64 % 7 * 10);
+            async move {
+                sleep(takes).await;
+                Outcome::Delivered
+            }
         });
         let subscription =
             Subscription::new("story", sink).start_at(StartPosition::TrimHorizon).ordering(Ordering::per_key(4));
-        let pipeline = Pipeline::builder("fleet", self.stream.clone()).leases(self.store.clone()).seed(seed);
+        let pipeline = Pipeline::builder("fleet", self.stream.clone()).leases(store).seed(seed);
         let pipeline = pipeline.subscribe(subscription).build().unwrap();
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(pipeline.run_until(async { drop(stopped.await) }));
@@ -89,7 +99,8 @@ impl Fleet {
         let began = Instant::now();
         let mut count = 0;
         while began.elapsed() < time {
-            self.stream.put_all((0..10).map(|n| (format!("key-{}", (count + n) % 40), "record"))).unwrap();
+            let record = |n: usize| (format!("key-{}", (count + n) % 40), "x".repeat(count % 11));
+            self.stream.put_all((0..10).map(record)).unwrap();
             count += 10;
             sleep(SECOND / 5).await;
         }
@@ -171,5 +182,55 @@ async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_
     fleet.expect_all(count);
     for worker in workers {
         worker.stop().await;
+    }
+}
+
+/// Splits or merges at random, as far as the stream allows it.
+fn reshard(stream: &MemoryStream, rng: &mut Rng) {
+    let open: Vec<_> = stream.shards().into_iter().filter(|shard| !shard.closed).collect();
+    let shard = &open[rng.usize(..open.len())].id;
+    if rng.bool() {
+        drop(stream.split(shard));
+    } else {
+        // Those that are no neighbours are refused.
+        drop(open.iter().find_map(|other| stream.merge(shard, &other.id).ok()));
+    }
+}
+
+/// Up to six workers that come, stop and crash at random, each with a bad way to the store, while shards split and merge.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_and_goes_nothing_is_lost_or_out_of_order() {
+    for seed in 0..60 {
+        let rng = &mut Rng::with_seed(seed);
+        let fleet = Fleet::new(rng.usize(1..=8));
+        let (mut workers, mut ways, mut count) = (Vec::new(), Vec::new(), 0);
+        for step in 0..rng.u64(6..16) {
+            match rng.u8(..8) {
+                0..3 if workers.len() < 6 => {
+                    let odds = Odds {
+                        throttle: 0.03,
+                        fail: 0.05,
+                        delay: 0.2,
+                        drop_reply: 0.05,
+                        expire: 0.002,
+                        ..Odds::none()
+                    };
+                    let way = Faulty::new(fleet.store.clone(), Faults::seeded(rng.u64(..), odds));
+                    workers.push(fleet.worker_over(way.clone(), step));
+                    ways.push(way);
+                }
+                3 if !workers.is_empty() => workers.swap_remove(rng.usize(..workers.len())).stop().await,
+                4 | 5 if !workers.is_empty() => workers.swap_remove(rng.usize(..workers.len())).crash(),
+                _ => reshard(&fleet.stream, rng),
+            }
+            count += fleet.put_for(SECOND.mul_f64(rng.f64() * 15.0)).await;
+        }
+        ways.iter().for_each(|way| way.faults().stop());
+        workers.push(fleet.worker(99));
+        fleet.stream.finish();
+        for worker in workers {
+            worker.run.await.unwrap().unwrap_or_else(|error| panic!("seed {seed}: {}", error.chain()));
+        }
+        fleet.expect_all(count);
     }
 }
