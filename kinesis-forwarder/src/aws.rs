@@ -6,7 +6,8 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use http::Uri;
-use kinesis_core::{Error, Result};
+use kinesis_aws::{CreateTable, DynamoLeaseStore};
+use kinesis_core::{Error, Result, StreamId};
 
 use crate::cli::Stream;
 
@@ -33,16 +34,37 @@ impl Stream {
     ///
     /// [`Invalid`](kinesis_core::ErrorKind::Invalid) for an endpoint that is no URL.
     pub async fn config(&self) -> Result<SdkConfig> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(endpoint) = &self.endpoint {
-            let host = host_of(endpoint)?;
-            loader = loader.endpoint_url(endpoint);
-            if is_local(&host) {
-                loader = at_home(loader).await;
-            }
-        }
-        Ok(loader.load().await)
+        config_at(self.endpoint.as_deref()).await
     }
+}
+
+/// The table of DynamoDB, there or at a server of the user's, that keeps the leases of a stream.
+///
+/// # Errors
+///
+/// As [`DynamoLeaseStoreBuilder::connect`](kinesis_aws::DynamoLeaseStoreBuilder::connect), and
+/// [`Invalid`](kinesis_core::ErrorKind::Invalid) for an endpoint that is no URL.
+pub(crate) async fn lease_table(
+    table: &str,
+    endpoint: Option<&str>,
+    stream: &StreamId,
+    create: CreateTable,
+) -> Result<DynamoLeaseStore> {
+    let config = config_at(endpoint).await?;
+    DynamoLeaseStore::builder(table).config(&config).stream(stream).create_table(create).connect().await
+}
+
+/// What the SDK is told, of AWS or of a server elsewhere.
+async fn config_at(endpoint: Option<&str>) -> Result<SdkConfig> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(endpoint) = endpoint {
+        let host = host_of(endpoint)?;
+        loader = loader.endpoint_url(endpoint);
+        if is_local(&host) {
+            loader = at_home(loader).await;
+        }
+    }
+    Ok(loader.load().await)
 }
 
 /// A server on this machine is asked without anything having been set up, and what is set up is left alone.

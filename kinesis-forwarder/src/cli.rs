@@ -96,6 +96,8 @@ name, which is registered if there is none.
 An input is a Lambda event document ({\"Records\": [..]}), or one JSON object a line: events as they are posted, the
 short form {\"partitionKey\", \"data\"}, or the lines of a dead-letter file. It is read as it comes.
 
+With --table, several runs share the shards of a stream, and one that ends leaves its share to the others.
+
 With --state the next run goes on where this one was stopped or killed; without it, it begins anew. Each subscriber is known
 by its URL without the query. A file that was appended to goes on with what is new; one that was changed otherwise is
 another one and begins at its start. What a subscriber does not take, and no --dead-letters file, stops that subscriber
@@ -138,6 +140,13 @@ pub struct Run {
     /// The file that keeps how far each subscriber is, for the next run to go on there; made if there is none.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// The table of DynamoDB that keeps how far each subscriber is, as the KCL does: several runs of one stream share its
+    /// shards. Made if there is none.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["state", "input"])]
+    pub table: Option<String>,
+    /// The DynamoDB server to ask instead of AWS.
+    #[arg(long, value_name = "URL", requires = "table")]
+    pub dynamodb: Option<String>,
     /// Take the channel from this field of a JSON payload instead of the partition key.
     #[arg(long, value_name = "NAME")]
     pub from_json_field: Option<String>,

@@ -8,13 +8,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kinesis_aws::KinesisSource;
+use kinesis_aws::{CreateTable, KinesisSource};
 use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
 use kinesis_core::{
-    Error, FileStore, OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, Subscription, Summary,
+    Error, FileStore, OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, StreamSource as _,
+    Subscription, Summary,
 };
 use kinesis_http_sink::HttpSink;
 
+use crate::aws::lease_table;
 use crate::cli::Run;
 use crate::dead_letters::DeadLetters;
 use crate::drive::{self, DRAIN};
@@ -102,9 +104,16 @@ async fn run_stream(args: &Run) -> Result<ExitCode> {
     let retry = RetryPolicy { max_age: args.max_age.unwrap_or(retry.max_age), ..retry };
     let start = args.start.unwrap_or(StartPosition::Latest);
     let plan = Plan::new(args, retry.max_age, retry, start)?;
-    let mut builder = Pipeline::builder(APPLICATION, source.connect().await?);
+    let source = source.connect().await?;
+    let id = source.stream().clone();
+    let mut builder = Pipeline::builder(APPLICATION, source);
     if let Some(path) = &args.state {
         builder = builder.leases(plan.state(path)?);
+    }
+    if let Some(table) = &args.table {
+        plan.can_be_kept("--table")?;
+        let dynamodb = args.dynamodb.as_deref();
+        builder = builder.leases(lease_table(table, dynamodb, &id, CreateTable::IfMissing).await?);
     }
     let pipeline = plan.onto(builder, |http| http)?;
     let summary = drive::drive(pipeline, &plan.progress, true).await??;
@@ -144,14 +153,20 @@ impl<'a> Plan<'a> {
 
     /// Opens the file that keeps how far the subscribers are.
     fn state(&self, path: &Path) -> Result<FileStore> {
+        self.can_be_kept("--state")?;
+        FileStore::open(path, APPLICATION)
+    }
+
+    /// Whether what is kept of the subscribers tells them apart.
+    fn can_be_kept(&self, option: &str) -> Result<()> {
         let bare = |subscriber: &Subscriber| subscriber.url.split(['?', '#']).next().unwrap_or_default().to_owned();
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.subscribers.iter().map(bare).find(|url| !seen.insert(url.clone())) {
             return Err(Error::invalid(format!(
-                "two subscribers at {twice} differ in the query alone, which --state cannot tell apart; give each a path"
+                "two subscribers at {twice} differ in the query alone, which {option} cannot tell apart; give each a path"
             )));
         }
-        FileStore::open(path, APPLICATION)
+        Ok(())
     }
 
     fn new(args: &'a Run, max_age: Duration, retry: RetryPolicy, start: StartPosition) -> Result<Self> {

@@ -9,7 +9,7 @@ use kinesis_core::{SequenceNumber, StartPosition};
 use super::start;
 
 const HELP: &str = "\
-A state file can be looked into while no run has it open. What a change will do is shown first, and done with --yes or after
+A state file can be looked into while no run has it open, a table at any time. What a change will do is shown first, and done with --yes or after
 a question on a terminal.
 
 Exit code: 0 when it was done, 1 when it was shown and not done, 2 when it cannot be done.
@@ -18,7 +18,8 @@ Examples:
   kinesis-forwarder leases list --state orders.state
   kinesis-forwarder leases reset --state orders.state --to horizon --subscription http://127.0.0.1:3000/events
   kinesis-forwarder leases reset --state orders.state --to 2026-01-31T12:00:00Z --yes
-  kinesis-forwarder leases release --state orders.state --yes";
+  kinesis-forwarder leases release --state orders.state --yes
+  kinesis-forwarder leases list --table orders-forwarder --stream orders";
 
 /// Arguments of `leases`.
 #[derive(Debug, Args)]
@@ -44,8 +45,17 @@ pub enum LeasesCommand {
 #[derive(Debug, Args)]
 pub struct Which {
     /// The state file of `run --state`.
-    #[arg(long, value_name = "FILE")]
-    pub state: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "table")]
+    pub state: Option<PathBuf>,
+    /// The table of `run --table`; with --stream, whose leases are in it.
+    #[arg(long, value_name = "NAME", conflicts_with = "state", requires = "stream")]
+    pub table: Option<String>,
+    /// The DynamoDB server to ask instead of AWS.
+    #[arg(long, value_name = "URL", requires = "table")]
+    pub dynamodb: Option<String>,
+    /// The Kinesis server to ask instead of AWS: which stream it is, the service says.
+    #[arg(long, value_name = "URL", requires = "table")]
+    pub endpoint: Option<String>,
 }
 
 /// Which of the rows.

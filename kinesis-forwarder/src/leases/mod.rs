@@ -8,11 +8,13 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kinesis_aws::{CreateTable, KinesisSource};
 use kinesis_core::pipeline::stored::{seek, seek_shard};
-use kinesis_core::{Error, ErrorKind, FileStore, Lease, LeaseStore, Result, WorkerId};
+use kinesis_core::{Error, ErrorKind, FileStore, Lease, LeaseStore, Result, StreamSource as _, WorkerId};
 use serde_json::json;
 
-use crate::cli::{Leases, LeasesCommand, Release, Reset, Selection, Which};
+use crate::aws::lease_table;
+use crate::cli::{Leases, LeasesCommand, Release, Reset, Selection, Stream, Which};
 use crate::output::{note, say};
 use crate::run::APPLICATION;
 use list::View;
@@ -30,9 +32,16 @@ struct Opened {
 }
 
 impl Opened {
-    fn open(which: &Which) -> Result<Self> {
-        let store = FileStore::open_existing(&which.state, APPLICATION)?;
-        Ok(Self { store: Arc::new(store), exclusive: true })
+    async fn open(which: &Which, selection: &Selection) -> Result<Self> {
+        if let Some(path) = &which.state {
+            let store = FileStore::open_existing(path, APPLICATION)?;
+            return Ok(Self { store: Arc::new(store), exclusive: true });
+        }
+        let table = which.table.as_deref().unwrap_or(APPLICATION);
+        let stream = Stream { stream: selection.stream.clone(), endpoint: which.endpoint.clone() };
+        let source = KinesisSource::connect(&stream.config().await?, stream.named()?).await?;
+        let store = lease_table(table, which.dynamodb.as_deref(), source.stream(), CreateTable::Never).await?;
+        Ok(Self { store: Arc::new(store), exclusive: false })
     }
 
     /// Refuses to touch leases behind the back of a worker.
@@ -57,16 +66,16 @@ impl Opened {
 pub async fn leases(args: Leases) -> Result<ExitCode> {
     match args.command {
         LeasesCommand::List(args) => {
-            let view = View::of(&*Opened::open(&args.which)?.store, &args.selection).await?;
+            let view = View::of(&*Opened::open(&args.which, &args.selection).await?.store, &args.selection).await?;
             say(&if args.json { view.json().to_string() + "\n" } else { view.table() });
             Ok(ExitCode::SUCCESS)
         }
         LeasesCommand::Reset(args) => {
-            let opened = Opened::open(&args.which)?;
+            let opened = Opened::open(&args.which, &args.selection).await?;
             reset(&opened, &args, confirm).await
         }
         LeasesCommand::Release(args) => {
-            let opened = Opened::open(&args.which)?;
+            let opened = Opened::open(&args.which, &args.selection).await?;
             release(&opened, &args, confirm).await
         }
     }

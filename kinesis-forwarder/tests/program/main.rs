@@ -10,3 +10,4 @@ mod run;
 mod signals;
 mod state;
 mod support;
+mod table;
