@@ -25,8 +25,7 @@ pub(crate) struct Gap {
 impl Gap {
     /// Where whoever may go on does so: at the first record that is left, or with whatever is left, which is nothing.
     pub(crate) fn left(&self) -> Start {
-        let position = self.to.map_or(StartPosition::TrimHorizon, |(number, _)| StartPosition::At(number));
-        Start::new(position, None)
+        self.to.map_or(Start::new(StartPosition::TrimHorizon, None), |(number, _)| Start::at_seen(number))
     }
 }
 
@@ -36,7 +35,7 @@ enum Expects {
     /// Nothing: it is simply the next one.
     #[default]
     Anything,
-    /// It was opened at its own last record, which comes first unless it was trimmed.
+    /// It was opened at a record that was there, had or seen, which comes first unless it was trimmed.
     Own(SequenceNumber),
     /// Its place was refused as trimmed, and it was opened at the horizon instead.
     Lost,
@@ -69,18 +68,18 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Where to open a reader that stands at `at`, and that `asks` for its own last record again.
-    pub(super) fn opening(&mut self, at: StartPosition, asks: bool) -> StartPosition {
-        match (self.expects, at) {
+    /// Where to open a reader that stands at `at`, and that `asks` for its witness.
+    pub(super) fn opening(&mut self, at: Start, asks: bool) -> StartPosition {
+        match (self.expects, at.witness()) {
             (Expects::Lost | Expects::Had, _) => {
                 self.expects = Expects::Lost;
                 StartPosition::TrimHorizon
             }
-            (_, StartPosition::After(number)) if asks => {
+            (_, Some(number)) if asks => {
                 self.expects = Expects::Own(number);
                 StartPosition::At(number)
             }
-            (_, position) => position,
+            _ => at.position,
         }
     }
 

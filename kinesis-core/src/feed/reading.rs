@@ -147,7 +147,8 @@ impl Reading {
 
     async fn batch(&mut self, max: NonZeroUsize) -> Result<Batch> {
         loop {
-            let max = max.saturating_add(usize::from(self.proof.brings_own()));
+            let had = matches!(self.at.position, StartPosition::After(_));
+            let max = max.saturating_add(usize::from(had && self.proof.brings_own()));
             let read = match &mut self.reader {
                 Some(reader) => reader.next_batch(max).await.map(Some),
                 None => self.open().await.map(|()| None),
@@ -166,7 +167,7 @@ impl Reading {
     fn expired(&mut self, error: Error) -> Result<()> {
         let opened = self.reader.take().is_some();
         if broken::is(Part::ExpiredGoesToTip) {
-            self.at.position = StartPosition::Latest;
+            self.at = self.at.moved(StartPosition::Latest);
         }
         if opened && !std::mem::replace(&mut self.renewed, true) {
             return Ok(());
@@ -182,15 +183,15 @@ impl Reading {
         Ok(())
     }
 
-    /// Whether going on means to ask for the last record again.
+    /// Whether going on means to ask for a record that is known to have been there.
     fn asks_for_its_own(&self) -> bool {
         let caps = self.config.source.caps();
-        caps.replayable && !caps.refuses_trimmed && matches!(self.at.position, StartPosition::After(_))
+        caps.replayable && !caps.refuses_trimmed && self.at.witness().is_some()
     }
 
     async fn open(&mut self) -> Result<()> {
         let asks = self.asks_for_its_own();
-        let from = self.proof.opening(self.at.position, asks);
+        let from = self.proof.opening(self.at, asks);
         self.reader = Some(self.config.source.open_shard(&self.config.shard, from).await?);
         self.config.observer.on(&Event::ShardOpened { shard: self.config.shard.clone(), from });
         Ok(())
@@ -248,7 +249,7 @@ impl Reading {
             // Its own last record says more about what is missing than a place behind it.
             let moves = settled && !self.asks_for_its_own();
             let moved = resume.filter(|resume| moves && *resume != self.at.position);
-            self.at.position = moved.unwrap_or(self.at.position);
+            self.at = moved.map_or(self.at, |resume| self.at.moved(resume));
             if settled && at_tip {
                 // Everything up to now is read.
                 self.at.arrived_at = served_at.or(self.at.arrived_at);

@@ -62,7 +62,7 @@ impl Ring {
 
     /// Where to go on at the tip, and when the last record before it had arrived.
     pub(crate) fn at_tip(&self) -> Start {
-        Start { position: self.resume.unwrap_or(self.at_tip.position), ..self.at_tip }
+        self.resume.map_or(self.at_tip, |resume| self.at_tip.moved(resume))
     }
 
     pub(crate) fn push(&mut self, page: Arc<Page>) {
@@ -149,10 +149,9 @@ impl Ring {
         let first = self.pages.front().and_then(|(_, page)| page.records().first());
         let begins_before = first
             .is_some_and(|record| from.has_had(record) || from.position == StartPosition::At(record.sequence_number));
-        // A reader that did not open behind a record of its own began with whatever was left: whether something is missing
+        // A reader that had no record to ask for began with whatever was left: whether something is missing
         // before that, only a lane's own last record tells.
-        let covers =
-            (self.floor.is_behind_a_record() || !from.is_behind_a_record()) && self.floor.is_at_or_before(&from);
+        let covers = (self.floor.witness().is_some() || from.witness().is_none()) && self.floor.is_at_or_before(&from);
         if !begins_before && !covers && !broken::is(Part::RingClaimsMore) {
             return None;
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
 
 use crate::lease::CursorPosition;
-use crate::record::Record;
+use crate::record::{Record, SequenceNumber};
 use crate::shard::StartPosition;
 
 /// Lanes this near to the furthest one share the front reader from the beginning: it costs that one less than a reader
@@ -16,11 +16,23 @@ const NEAR: Duration = Duration::from_secs(10);
 pub(crate) struct Start {
     pub(crate) position: StartPosition,
     pub(crate) arrived_at: Option<SystemTime>,
+    /// Whether the record at the place was seen there. Otherwise "at" may name one that never was.
+    seen: bool,
 }
 
 impl Start {
     pub(crate) const fn new(position: StartPosition, arrived_at: Option<SystemTime>) -> Self {
-        Self { position, arrived_at }
+        Self { position, arrived_at, seen: false }
+    }
+
+    /// At a record that was seen there and not had.
+    pub(crate) const fn at_seen(number: SequenceNumber) -> Self {
+        Self { position: StartPosition::At(number), arrived_at: None, seen: true }
+    }
+
+    /// The same time at another position.
+    pub(crate) const fn moved(self, position: StartPosition) -> Self {
+        Self::new(position, self.arrived_at)
     }
 
     /// Whether it is at a record, and not at a time, the horizon or the tip.
@@ -28,9 +40,14 @@ impl Start {
         matches!(self.position, StartPosition::At(_) | StartPosition::After(_))
     }
 
-    /// Whether it is behind a record that was had: asked for again, that record tells whether something is missing.
-    pub(crate) const fn is_behind_a_record(&self) -> bool {
-        matches!(self.position, StartPosition::After(_))
+    /// The record that tells, asked for here, whether something is missing: the one that was had last, or one that was seen
+    /// and is still to come.
+    pub(crate) const fn witness(&self) -> Option<SequenceNumber> {
+        match self.position {
+            StartPosition::After(number) => Some(number),
+            StartPosition::At(number) if self.seen => Some(number),
+            _ => None,
+        }
     }
 
     /// Which of two starts comes first in a shard; `None` when that cannot be told.
@@ -90,7 +107,7 @@ impl Start {
 
     /// Whether the way from here to `other` is short, as far as can be told, and one reader can serve both.
     pub(crate) fn is_near(&self, other: &Self) -> bool {
-        if self.is_behind_a_record() != other.is_behind_a_record() {
+        if self.witness().is_some() != other.witness().is_some() {
             return false;
         }
         let short = |a: SystemTime, b: SystemTime| b.duration_since(a).is_ok_and(|distance| distance <= NEAR);
