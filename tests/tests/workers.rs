@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use kinesis_core::{
-    LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, StartPosition, StreamSource,
-    Subscription, Summary, handler,
+    LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, Sink, StartPosition,
+    StreamSource, Subscription, Summary, handler,
 };
 use kinesis_mock::{Faults, Faulty, MemoryStream, Odds};
 use tokio::sync::oneshot;
@@ -70,6 +70,10 @@ impl Fleet {
                 Outcome::Delivered
             }
         });
+        self.worker_with(store, sink, seed)
+    }
+
+    fn worker_with(&self, store: impl LeaseStore, sink: impl Sink, seed: u64) -> Worker {
         let subscription =
             Subscription::new("story", sink).start_at(StartPosition::TrimHorizon).ordering(Ordering::per_key(4));
         let pipeline = Pipeline::builder("fleet", self.stream.clone()).leases(store).seed(seed);
@@ -183,6 +187,42 @@ async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_
     for worker in workers {
         worker.stop().await;
     }
+}
+
+/// Handing over one shard late was told as a drain of the whole worker that had timed out.
+#[tokio::test(start_paused = true)]
+async fn a_shard_whose_sink_does_not_end_in_time_is_handed_over_all_the_same_and_the_worker_goes_on() {
+    let fleet = Fleet::new(2);
+    let began = Instant::now();
+    let started = |seed| {
+        let arrived = Arc::clone(&fleet.arrived);
+        let sink = handler(move |record: Record| {
+            let arrived = Arc::clone(&arrived);
+            async move {
+                // The first worker had to let go after thirty seconds, before this is over.
+                sleep((40 * SECOND).saturating_sub(began.elapsed())).await;
+                arrived
+                    .lock()
+                    .unwrap()
+                    .entry(record.partition_key.to_string())
+                    .or_default()
+                    .push(record.sequence_number);
+                Outcome::Delivered
+            }
+        });
+        fleet.worker_with(fleet.store.clone(), sink, seed)
+    };
+    fleet.stream.put_all((0..10).map(|n| (format!("key-{n}"), "x"))).unwrap();
+    let first = started(1);
+    sleep(SECOND).await;
+    let second = started(2);
+    sleep(38 * SECOND).await;
+    fleet.expect_balanced(2).await;
+    sleep(60 * SECOND).await;
+    assert_eq!(fleet.arrived.lock().unwrap().len(), 10);
+    first.stop.send(()).unwrap();
+    assert!(!first.run.await.unwrap().unwrap().drain_timed_out);
+    second.stop().await;
 }
 
 /// Splits or merges at random, as far as the stream allows it.

@@ -27,6 +27,10 @@
 //! - **After a crash**: everything behind the last stored cursor. Cursors are stored once a second while they move
 //!   ([`commit_every`](crate::PipelineBuilder::commit_every)), when a shard ends, and at a drain. A record that holds
 //!   the cursor back makes everything behind it come again, up to [`max_ahead`](crate::Demand::max_ahead) records.
+//! - **From one worker to another**: what was in flight is done when a shard is handed over; what a worker that crashed had
+//!   not stored comes again, from the others. (`tests/tests/workers.rs`:
+//!   `newcomers_are_handed_their_share_and_nothing_is_lost_or_out_of_order`,
+//!   `whoever_comes_and_goes_nothing_is_lost_or_out_of_order`)
 //! - **After a drain**: what had overtaken, key beside key, a record that was not with its sink yet; with
 //!   [`Ordering::PerShard`](crate::Ordering::PerShard) nothing. A drain finishes the deliveries in flight and stores
 //!   every cursor.

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::broken::{self, Part};
 use crate::error::{ErrorKind, Result};
 use crate::feed::Start;
@@ -85,8 +87,10 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<Pins> 
     let mut pins = Pins::new();
     // Reading a pipe takes its records away, so its tip cannot be looked at.
     let open = listing.iter().filter(|shard| !shard.closed && source.caps().replayable);
+    // For all of them together: the shards of a source that never says would take minutes.
+    let patience = Patience::begin(source);
     for shard in open {
-        match pin_tip(source, &shard.id).await {
+        match pin_tip(source, &shard.id, patience).await {
             Ok(pin) => pins.extend(pin.map(|pin| (shard.id.clone(), pin))),
             // The stream has let it go since it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -96,25 +100,45 @@ async fn pin_tips(source: &dyn StreamSource, listing: &[Shard]) -> Result<Pins> 
     Ok(pins)
 }
 
-/// A reader that parks should tell its place at once. One that does not is waited for so long: without a place, what is put
-/// before the shard is first read would be passed over.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Until when a source may say where its tips are. A reader that parks should do so at once. One that does not is waited
+/// for a little: without a place, what is put before the shard is first read would be passed over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience(Option<Instant>);
+
+impl Patience {
+    const OF_A_READER_THAT_PARKS: Duration = Duration::from_secs(5);
+
+    pub(super) fn begin(source: &dyn StreamSource) -> Self {
+        Self(source.caps().parks.then(|| Instant::now() + Self::OF_A_READER_THAT_PARKS))
+    }
+
+    /// What comes in time; something that is ready does, even after that.
+    async fn wait<T>(self, future: impl Future<Output = T>) -> Option<T> {
+        match self.0 {
+            Some(until) => timeout_at(until, future).await.ok(),
+            None => Some(future.await),
+        }
+    }
+}
 
 /// Where the tip of a shard is now; `None` when the source cannot say.
-pub(super) async fn pin_tip(source: &dyn StreamSource, shard: &ShardId) -> Result<Option<StartPosition>> {
+pub(super) async fn pin_tip(
+    source: &dyn StreamSource,
+    shard: &ShardId,
+    patience: Patience,
+) -> Result<Option<StartPosition>> {
     let mut reader = source.open_shard(shard, StartPosition::Latest).await?;
-    let patience = if source.caps().parks { PATIENCE } else { Duration::MAX };
     // An empty answer need not tell the place. Five are a second's worth of reads on Kinesis.
     for _ in 0..5 {
-        let batch = match tokio::time::timeout(patience, reader.next_batch(NonZeroUsize::MIN)).await {
-            Err(_) => return Ok(None),
-            Ok(Ok(batch)) => batch,
+        let batch = match patience.wait(reader.next_batch(NonZeroUsize::MIN)).await {
+            None => return Ok(None),
+            Some(Ok(batch)) => batch,
             // Nothing is pinned yet, so the tip of now is as good as the one that expired.
-            Ok(Err(error)) if error.kind() == ErrorKind::PositionExpired => {
+            Some(Err(error)) if error.kind() == ErrorKind::PositionExpired => {
                 reader = source.open_shard(shard, StartPosition::Latest).await?;
                 continue;
             }
-            Ok(Err(error)) => return Err(error),
+            Some(Err(error)) => return Err(error),
         };
         let met = batch.records.first().map(|record| StartPosition::At(record.sequence_number));
         if let Some(pin) = met.or(batch.resume) {
@@ -217,8 +241,8 @@ mod tests {
         let expired = Error::new(ErrorKind::PositionExpired, "expired");
         let tells = Some(Ok(Batch::empty().with_resume(resume)));
         let source = Scripted::new(["0", "1"]).then("0", empty()).then("0", fails(expired)).then("0", tells);
-        assert_eq!(pin_tip(&source, &"0".into()).await.unwrap(), Some(resume));
-        assert_eq!(pin_tip(&source, &"1".into()).await.unwrap(), None, "a source that never says");
+        let pin = async |shard: &str| pin_tip(&source, &shard.into(), Patience::begin(&source)).await.unwrap();
+        assert_eq!((pin("0").await, pin("1").await), (Some(resume), None), "the second never says");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changes of who subscribes: of one subscription's record, however many others change it at the same time.
 
-use super::attach::{pin_tip, starting_at};
+use super::attach::{Patience, pin_tip, starting_at};
 use crate::error::{Error, Result};
 use crate::lease::{LeaseStore, SubscriptionRecord};
 use crate::shard::{Shard, ShardId, StartPosition};
@@ -52,7 +52,11 @@ impl Change<'_> {
                     new.sought.insert(member.clone(), generation);
                     new.pins.insert(member.clone(), StartPosition::TrimHorizon);
                 }
-                let pin = if *to == StartPosition::Latest { pin_tip(source, shard).await? } else { None };
+                let pin = if *to == StartPosition::Latest {
+                    pin_tip(source, shard, Patience::begin(source)).await?
+                } else {
+                    None
+                };
                 new.pins.insert((*shard).clone(), pin.unwrap_or(*to));
                 new
             }

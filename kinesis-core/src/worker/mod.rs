@@ -234,7 +234,7 @@ impl Worker {
                 self.stale = true;
             }
             Ok((_, Ended::Runner(Exit::Unwanted))) => self.stale = true,
-            Ok((_, Ended::Runner(Exit::Drained { in_time }))) => self.done.drain_timed_out |= !in_time,
+            Ok((_, Ended::Runner(Exit::Drained))) => {}
             Ok((_, Ended::Runner(Exit::Failed(error)) | Ended::Keeper(Kept::Failed(error)))) => self.fail(error),
             // A runner whose lease was lost is stopped by its keeper. The shard may be taken anew when both are gone, and
             // somebody may want it again who did not when it was let go.

@@ -193,17 +193,16 @@ impl Shards {
         });
         let mut seen: Vec<Seen> = held.collect();
         for shard in wanted {
-            let row = self.rows.get(&shard.id).cloned();
-            let free_for = match &row {
-                Some(row) => self.free_for(row, me, failover),
-                None => Some(Duration::ZERO),
-            };
-            let (holder, wanted_by) = row.map(|row| (row.owner, row.wanted_by)).unwrap_or_default();
-            let (holder, wanted_by) = if free_for.is_some() { (None, None) } else { (holder, wanted_by) };
-            // Ours from before, or handed over to us: that is for nobody else.
-            let is_ours = self.rows.get(&shard.id).is_some_and(|row| row.owner.as_ref() == Some(me));
-            let is_overdue = is_ours || free_for.is_some_and(|since| since >= failover * OVERDUE);
-            seen.push(Seen { shard: shard.id.clone(), holder, wanted_by, is_overdue });
+            let free = Seen { shard: shard.id.clone(), holder: None, wanted_by: None, is_overdue: false };
+            seen.push(match self.rows.get(&shard.id).cloned() {
+                None => free,
+                // Ours from before, or handed over to us: that is for nobody else.
+                Some(row) if row.owner.as_ref() == Some(me) => Seen { is_overdue: true, ..free },
+                Some(row) => match self.free_for(&row, me, failover) {
+                    Some(since) => Seen { is_overdue: since >= failover * OVERDUE, ..free },
+                    None => Seen { holder: row.owner, wanted_by: row.wanted_by, ..free },
+                },
+            });
         }
         assign(&seen, me)
     }

@@ -57,7 +57,7 @@ pub(in crate::worker) enum Exit {
     /// Nobody here wants it any more: they are done with it, have halted, or have left.
     Unwanted,
     /// It was asked to.
-    Drained { in_time: bool },
+    Drained,
     /// The source failed for good; what had been read is settled.
     Failed(Error),
 }

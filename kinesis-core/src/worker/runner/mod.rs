@@ -180,11 +180,8 @@ impl Runner {
             return Some(round.failure.take().map_or(exit, Exit::Failed));
         }
         match round.phase {
-            Phase::Stopping => return Some(Exit::Drained { in_time: false }),
-            Phase::Draining => {
-                let drained = self.lanes.values().all(Lane::is_drained);
-                return drained.then_some(Exit::Drained { in_time: true });
-            }
+            Phase::Stopping => return Some(Exit::Drained),
+            Phase::Draining => return self.lanes.values().all(Lane::is_drained).then_some(Exit::Drained),
             Phase::Running => {}
         }
         let replayable = self.feed.replayable();
