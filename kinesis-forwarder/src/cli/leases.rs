@@ -43,12 +43,13 @@ pub enum LeasesCommand {
 
 /// Where the leases are.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("kept").required(true))]
 pub struct Which {
     /// The state file of `run --state`.
-    #[arg(long, value_name = "FILE", required_unless_present = "table")]
+    #[arg(long, value_name = "FILE", group = "kept")]
     pub state: Option<PathBuf>,
     /// The table of `run --table`; with --stream, whose leases are in it.
-    #[arg(long, value_name = "NAME", conflicts_with = "state", requires = "stream")]
+    #[arg(long, value_name = "NAME", group = "kept", requires = "stream")]
     pub table: Option<String>,
     /// The DynamoDB server to ask instead of AWS.
     #[arg(long, value_name = "URL", requires = "table")]
