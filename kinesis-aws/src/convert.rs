@@ -56,8 +56,9 @@ fn records(records: Vec<sdk::Record>) -> Result<Vec<Record>> {
 /// How many records are fetched at once: about as many reads as a core has under way.
 const AT_ONCE: usize = 16;
 
-/// Reads the ends of the texts of some records, and where the payload would say that it is an aggregate. The SDK has made megabytes since it wrote them, so that they come from far
-/// away; asked for together, they come together, and not each when its turn is.
+/// Reads the ends of the texts of some records, and where the payload would say that it is an aggregate. The SDK has made
+/// megabytes since it wrote them, so that they come from far away; asked for together, they come together, and not each
+/// when its turn is.
 fn fetch<'a>(records: impl Iterator<Item = &'a sdk::Record>) {
     let ends = |text: &str| text.bytes().next().unwrap_or(0) ^ text.bytes().next_back().unwrap_or(0);
     let of_record = |record: &sdk::Record| {

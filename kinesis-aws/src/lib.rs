@@ -50,6 +50,7 @@ mod source;
 mod target;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod wire_format;
 
 pub use builder::KinesisSourceBuilder;

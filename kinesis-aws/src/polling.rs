@@ -12,6 +12,7 @@ use crate::fast::Refused;
 use crate::fast::tee::Tee;
 use crate::served_at::ServedAt;
 use crate::target::Target;
+use crate::whole::Whole;
 use crate::{WireFormat, convert};
 
 /// An answer, and when the service gave it.
@@ -58,7 +59,7 @@ impl Polling {
                 }
             }
         }
-        let output = request().send().await?;
+        let output = request().interceptor(Whole).send().await?;
         Ok(convert::answer(output).map(|answer| (answer, served_at.get())))
     }
 }

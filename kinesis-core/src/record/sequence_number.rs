@@ -9,9 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const LIMBS: usize = 7;
 /// The longest number Kinesis documents: pattern `0|([1-9]\d{0,128})`.
 const MAX_DIGITS: usize = 129;
-/// The largest power of ten in a `u64`, the step between decimal text and limbs.
+/// How many digits of a text are read at once; their value fits four limbs.
+const STEP: usize = 64;
+/// What eight digits count up to, and what sixteen do.
+const EIGHT_DIGITS: u64 = 100_000_000;
+const SIXTEEN_DIGITS: u64 = EIGHT_DIGITS * EIGHT_DIGITS;
+/// The largest power of ten in a `u64`, the step from limbs to decimal text.
 const CHUNK: u64 = 10_000_000_000_000_000_000;
-const CHUNK_DIGITS: usize = 19;
 
 /// A record's place in its shard: a decimal number of up to 129 digits, and a sub-number.
 ///
@@ -112,36 +116,51 @@ impl SequenceNumber {
 
     /// Reads `bytes`, which may have no sub-number.
     fn parse_number(bytes: &[u8]) -> Result<[u64; LIMBS], Problem> {
-        if bytes.is_empty() {
-            return Err(Problem::Empty);
+        // The numbers of Kinesis have 56 digits: one step, with zeros before them.
+        let (head, rest) = bytes.as_rchunks::<STEP>();
+        let mut first = [b'0'; STEP];
+        first[STEP - head.len()..].copy_from_slice(head);
+        let leads_with_zero = bytes.len() > 1 && bytes[0] == b'0';
+        let all_digits = are_digits(&first) && rest.iter().all(are_digits);
+        if bytes.is_empty() || bytes.len() > MAX_DIGITS || leads_with_zero || !all_digits {
+            return Err(Problem::of(bytes));
         }
-        let too_long = bytes.len() > MAX_DIGITS;
-        // Without a way out at the first other byte, so that the compiler looks at many bytes at once.
-        let all_digits = bytes.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_digit());
-        if too_long || (bytes.len() > 1 && bytes[0] == b'0') || !all_digits {
-            return Err(match bytes.iter().position(|byte| !byte.is_ascii_digit()) {
-                Some(at) => Problem::NotADigit(String::from_utf8_lossy(&bytes[at..]).chars().next().unwrap_or('?')),
-                None if too_long => Problem::TooLong(bytes.len()),
-                None => Problem::LeadingZero,
-            });
-        }
-        let mut limbs = [0u64; LIMBS];
-        let (head, chunks) = bytes.as_rchunks::<CHUNK_DIGITS>();
-        limbs[LIMBS - 1] = value_of(head);
-        for (nth, chunk) in chunks.iter().enumerate() {
-            // Each chunk of 19 digits has less than 64 bits, so that many limbs and one more are in use so far.
-            multiply_add(&mut limbs[LIMBS.saturating_sub(nth + 2)..], CHUNK, value_of(chunk));
+        let mut limbs = [0; LIMBS];
+        limbs[LIMBS - 4..].copy_from_slice(&value_of(&first));
+        for sixteen in rest.as_flattened().as_chunks().0 {
+            multiply_add(&mut limbs, SIXTEEN_DIGITS, value_of_sixteen(*sixteen));
         }
         Ok(limbs)
     }
 }
 
-/// The value of up to 19 decimal digits, which fit 64 bits.
-#[inline]
-fn value_of(digits: &[u8]) -> u64 {
-    let (eights, rest) = digits.as_chunks();
-    let value = eights.iter().fold(0, |value, eight| value * 100_000_000 + value_of_eight(*eight));
-    rest.iter().fold(value, |value, digit| value * 10 + u64::from(digit - b'0'))
+/// Without a way out at the first other byte, so that the compiler looks at many bytes at once.
+fn are_digits(bytes: &[u8; STEP]) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & byte.is_ascii_digit())
+}
+
+/// The value of a step of digits, most significant limb first: two halves of 128 bits, which are multiplied and added as
+/// on paper.
+fn value_of(digits: &[u8; STEP]) -> [u64; 4] {
+    const HALF: u128 = (SIXTEEN_DIGITS as u128) * (SIXTEEN_DIGITS as u128);
+    let sixteens = digits.as_chunks().0;
+    let half = |at: usize| {
+        u128::from(value_of_sixteen(sixteens[at])) * u128::from(SIXTEEN_DIGITS)
+            + u128::from(value_of_sixteen(sixteens[at + 1]))
+    };
+    let limbs = |value: u128| [value >> 64, value & u128::from(u64::MAX)];
+    let ([a, b], [c, d], [e, f]) = (limbs(half(0)), limbs(HALF), limbs(half(2)));
+    let fourth = b * d + f;
+    let [carry, third] = limbs(a * d + (fourth >> 64) + e);
+    let third = b * c + third;
+    let second = a * c + (third >> 64) + carry;
+    [(second >> 64) as u64, second as u64, third as u64, fourth as u64]
+}
+
+/// The value of sixteen digits.
+fn value_of_sixteen(digits: [u8; 16]) -> u64 {
+    let eights = digits.as_chunks().0;
+    value_of_eight(eights[0]) * EIGHT_DIGITS + value_of_eight(eights[1])
 }
 
 /// The value of eight digits: neighbours are joined to pairs, those to fours, and those to the whole, all at once in one
@@ -247,6 +266,18 @@ enum Problem {
     LeadingZero,
     #[error("after the dot there must be a sub-number from 1 to 18446744073709551615")]
     SubNumber,
+}
+
+impl Problem {
+    /// What is wrong with digits that are no number.
+    fn of(bytes: &[u8]) -> Self {
+        match bytes.iter().position(|byte| !byte.is_ascii_digit()) {
+            None if bytes.is_empty() => Self::Empty,
+            Some(at) => Self::NotADigit(String::from_utf8_lossy(&bytes[at..]).chars().next().unwrap_or('?')),
+            None if bytes.len() > MAX_DIGITS => Self::TooLong(bytes.len()),
+            None => Self::LeadingZero,
+        }
+    }
 }
 
 impl Serialize for SequenceNumber {
