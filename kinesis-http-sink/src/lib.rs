@@ -48,15 +48,18 @@
 mod client;
 mod connect;
 mod endpoint;
-mod original;
+mod format;
 pub mod receiver;
 mod reply;
+mod signature;
 mod sink;
 
 use http::HeaderName;
 
 pub use client::{Client, ClientBuilder};
-pub use receiver::{Event, Receiver, ReceiverService};
+pub use format::{CloudEvents, Format};
+pub use receiver::{Event, Receiver, ReceiverService, Stop};
+pub use signature::Secret;
 pub use sink::{HttpSink, HttpSinkBuilder};
 
 /// The header that names a record, as Standard Webhooks calls it.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
 
 /// How many bytes of a refusal are kept for its reason; in characters it is at most as many.
-const EXCERPT: usize = 200;
+pub(crate) const EXCERPT: usize = 200;
 
 /// What a status means for the record that was posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +56,10 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(wait.clamp(*WAIT.start(), *WAIT.end()))
 }
 
-/// Reads `body` to its end so that the connection can be used again, and returns how it begins.
+/// Reads `body` to its end so that the connection can be used again, and returns how it begins, in `keep` bytes at most.
 ///
 /// Past `cap` bytes the rest is not read, and dropping it closes the connection.
-pub(crate) async fn drain(mut body: Incoming, cap: usize) -> Result<Vec<u8>, hyper::Error> {
+pub(crate) async fn drain(mut body: Incoming, cap: usize, keep: usize) -> Result<Vec<u8>, hyper::Error> {
     let mut beginning = Vec::new();
     let mut read = 0;
     while let Some(frame) = body.frame().await {
@@ -68,7 +68,7 @@ pub(crate) async fn drain(mut body: Incoming, cap: usize) -> Result<Vec<u8>, hyp
             if read > cap {
                 break;
             }
-            let room = EXCERPT.saturating_sub(beginning.len());
+            let room = keep.saturating_sub(beginning.len());
             beginning.extend_from_slice(&data[..data.len().min(room)]);
         }
     }
@@ -78,8 +78,9 @@ pub(crate) async fn drain(mut body: Incoming, cap: usize) -> Result<Vec<u8>, hyp
 /// What a subscriber said, as one printable line; empty when it said nothing.
 pub(crate) fn excerpt(beginning: &[u8]) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = String::from_utf8_lossy(beginning).chars().map(printable).collect();
-    let cut = if beginning.len() == EXCERPT { "…" } else { "" };
+    let shown = &beginning[..beginning.len().min(EXCERPT)];
+    let text: String = String::from_utf8_lossy(shown).chars().map(printable).collect();
+    let cut = if shown.len() == EXCERPT { "…" } else { "" };
     match text.trim() {
         "" => String::new(),
         text => format!(": {text}{cut}"),

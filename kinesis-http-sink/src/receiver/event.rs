@@ -3,12 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use kinesis_core::{Channel, SequenceNumber};
+use kinesis_core::{Channel, PartitionKey, SequenceNumber, ShardId};
 use serde::de::DeserializeOwned;
 
-use crate::WEBHOOK_ID;
-use crate::original::{self, Malformed};
+use crate::format::Parsed;
 
 /// A record as it came in a request. Cloning it copies no payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +14,10 @@ use crate::original::{self, Malformed};
 pub struct Event {
     /// What it is about.
     pub channel: Channel,
+    /// The key that chose its shard, where the format says so: the original JSON does not.
+    pub partition_key: Option<PartitionKey>,
+    /// The shard it comes from, where the format says so.
+    pub shard: Option<ShardId>,
     /// Its place in its shard.
     pub sequence_number: SequenceNumber,
     /// The payload as it was put on the stream; base64 is undone.
@@ -24,21 +26,23 @@ pub struct Event {
     pub arrived_at: Option<SystemTime>,
     /// The sender's name for it, the same over retries: what to recognise repetitions by.
     pub id: Option<String>,
-    /// The body of the request, byte for byte.
+    /// The body of the request that it came in, byte for byte.
     pub body: Bytes,
 }
 
 impl Event {
-    pub(super) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Self, Malformed> {
-        let original = original::decode(&body)?;
-        Ok(Self {
-            channel: original.channel,
-            sequence_number: original.sequence_number,
-            data: original.data,
-            arrived_at: original.arrived_at,
-            id: headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+    /// An event of a request whose body is `body`.
+    pub(super) fn of(parsed: Parsed, body: Bytes) -> Self {
+        Self {
+            channel: parsed.channel,
+            partition_key: parsed.partition_key,
+            shard: parsed.shard,
+            sequence_number: parsed.sequence_number,
+            data: parsed.data,
+            arrived_at: parsed.arrived_at,
+            id: parsed.id,
             body,
-        })
+        }
     }
 
     /// Reads the payload as JSON.

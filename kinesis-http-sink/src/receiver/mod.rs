@@ -50,24 +50,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod channels;
 mod event;
 mod refusal;
+mod seen;
 mod service;
+mod stop;
+mod take;
 
-use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use kinesis_core::sink::IntoOutcome;
 use kinesis_core::{Channel, Outcome};
+use serde::de::DeserializeOwned;
+
+use crate::signature::Secret;
+use channels::{Channels, boxed};
+use seen::Seen;
 
 pub use event::Event;
 pub use service::ReceiverService;
-
-type Callback = Box<dyn Fn(Event) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
+pub use stop::Stop;
 
 /// Maps each request to the callback of its channel, and answers success only after the callback succeeded.
 ///
@@ -82,11 +87,21 @@ type Callback = Box<dyn Fn(Event) -> Pin<Box<dyn Future<Output = Outcome> + Send
 ///
 /// | request | reply |
 /// |---|---|
+/// | an event that was taken before | 200, without a call |
+/// | an event that is being taken at the moment | 409 |
 /// | a channel without a callback, and no fallback | 404, or 202 with [`accept_unknown`](Self::accept_unknown) |
-/// | a body that is not the original JSON | 400, with the field or the line and column |
-/// | another method than POST | 405 |
+/// | a channel with as many calls under way as [allowed](Self::calls) | 429, with `Retry-After` |
+/// | a signature that is missing or wrong, where one is [asked for](Self::verify) | 401 |
+/// | a body that is not of its format | 400, with the field or the line and column |
 /// | a body over the [limit](Self::body_limit) | 413 |
-/// | another content type than `application/json` | 415 |
+/// | a content type of no format | 415 |
+/// | GET or HEAD | 200: it is alive |
+/// | any other method | 405 |
+/// | anything once it [stops](Self::stop) | 503, with `Retry-After` |
+///
+/// The formats are those of a [`Format`](crate::Format), and found out by themselves. A batch of several events is always
+/// answered with 200, and names those that failed as `batchItemFailures`; what comes behind a failed event in its key was
+/// not tried.
 ///
 /// Every reply but success is a JSON object with one field, `error`.
 ///
@@ -94,12 +109,16 @@ type Callback = Box<dyn Fn(Event) -> Pin<Box<dyn Future<Output = Outcome> + Send
 ///
 /// A callback runs inside its request. When the sender hangs up, the callback is dropped where it waits, and the sender
 /// tries again: spawn what must not stop half-way.
+#[derive(Debug)]
 pub struct Receiver {
     path: String,
-    callbacks: HashMap<Channel, Callback>,
-    fallback: Option<Callback>,
+    channels: Channels,
+    calls: Option<usize>,
+    secrets: Vec<Secret>,
+    seen: Seen,
     body_limit: usize,
     accept_unknown: bool,
+    stop: Stop,
 }
 
 impl Receiver {
@@ -108,10 +127,13 @@ impl Receiver {
     pub fn new() -> Self {
         Self {
             path: "/events".to_owned(),
-            callbacks: HashMap::new(),
-            fallback: None,
+            channels: Channels::default(),
+            calls: None,
+            secrets: Vec::new(),
+            seen: Seen::new(10_000),
             body_limit: 8 * 1024 * 1024,
             accept_unknown: false,
+            stop: Stop::default(),
         }
     }
 
@@ -122,7 +144,51 @@ impl Receiver {
         F: Fn(Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.callbacks.insert(channel.into(), boxed(callback));
+        self.channels.set(channel.into(), boxed(callback));
+        self
+    }
+
+    /// Calls `callback` for every event of `channel`, with its payload read as the JSON of a `T`. A payload that is none is
+    /// refused with 422 and what is wrong with it.
+    ///
+    /// ```
+    /// use kinesis_http_sink::Receiver;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Member {
+    ///     name: String,
+    /// }
+    ///
+    /// let receiver = Receiver::new()
+    ///     .on_json("member-registered", |member: Member, _event| async move { println!("welcome, {}", member.name) });
+    /// ```
+    #[must_use]
+    pub fn on_json<T, F, Fut>(self, channel: impl Into<Channel>, callback: F) -> Self
+    where
+        T: DeserializeOwned + Send,
+        F: Fn(T, Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        self.on(channel, move |event: Event| {
+            let running = event.json().map(|payload| callback(payload, event));
+            async move {
+                match running {
+                    Ok(running) => running.await.into_outcome(),
+                    Err(error) => Outcome::rejected(format!("the payload is not the JSON that is taken here: {error}")),
+                }
+            }
+        })
+    }
+
+    /// Calls `callback` for every event whose channel begins with `prefix` and has no callback of its own. Of several
+    /// prefixes the longest counts.
+    #[must_use]
+    pub fn on_prefix<F, Fut>(mut self, prefix: &str, callback: F) -> Self
+    where
+        F: Fn(Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        self.channels.set_prefix(prefix, boxed(callback));
         self
     }
 
@@ -133,8 +199,38 @@ impl Receiver {
         F: Fn(Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.fallback = Some(boxed(callback));
+        self.channels.set_fallback(boxed(callback));
         self
+    }
+
+    /// How many calls of each callback may be under way; further events are asked to come again in a second. Default: any
+    /// number.
+    #[must_use]
+    pub fn calls(mut self, most: usize) -> Self {
+        self.calls = Some(most);
+        self
+    }
+
+    /// Takes only what was signed with this key, or with one of them where it is set more than once, in the last five
+    /// minutes. Default: everything is taken.
+    #[must_use]
+    pub fn verify(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// How many events are remembered, so that one that was taken for good is not taken again when it is repeated. Default
+    /// 10,000, which takes about 2 MB; 0 remembers none. They are forgotten with the process.
+    #[must_use]
+    pub fn remember(mut self, events: usize) -> Self {
+        self.seen = Seen::new(events);
+        self
+    }
+
+    /// What stops it, for the time in which the server ends.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Answers 202 to a channel that nobody takes, so that the sender counts the record as delivered. Default: 404.
@@ -176,12 +272,11 @@ impl Receiver {
 
     /// A tower service that takes every request, whatever its path.
     #[must_use]
-    pub fn service(self) -> ReceiverService {
+    pub fn service(mut self) -> ReceiverService {
+        if let Some(calls) = self.calls {
+            self.channels.limit(calls);
+        }
         ReceiverService::new(Arc::new(self))
-    }
-
-    fn callback(&self, channel: &str) -> Option<&Callback> {
-        self.callbacks.get(channel).or(self.fallback.as_ref())
     }
 }
 
@@ -189,29 +284,4 @@ impl Default for Receiver {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut channels: Vec<&Channel> = self.callbacks.keys().collect();
-        channels.sort_unstable();
-        f.debug_struct("Receiver")
-            .field("path", &self.path)
-            .field("channels", &channels)
-            .field("fallback", &self.fallback.is_some())
-            .field("body_limit", &self.body_limit)
-            .field("accept_unknown", &self.accept_unknown)
-            .finish()
-    }
-}
-
-fn boxed<F, Fut>(callback: F) -> Callback
-where
-    F: Fn(Event) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: IntoOutcome> + Send + 'static,
-{
-    Box::new(move |event| {
-        let running = callback(event);
-        Box::pin(async move { running.await.into_outcome() })
-    })
 }

@@ -10,6 +10,9 @@ use http_body_util::Full;
 
 use crate::JSON;
 
+/// When to come again to a receiver that stops: another one takes its place until then.
+const STOPPING: Duration = Duration::from_secs(5);
+
 /// A request that was not taken.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -24,9 +27,29 @@ impl Refusal {
         Self { status, error: error.into(), header: None }
     }
 
+    /// Whoever sent it may not have been who we trust. Always the same: what is wrong helps a forger alone.
+    pub(super) fn unbelieved() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "the signature is missing or wrong")
+    }
+
+    /// All calls of a channel that may be under way are.
+    pub(super) fn full(after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            status,
+            error: "too many events of this channel at once: try again later".into(),
+            ..Self::busy(Some(after))
+        }
+    }
+
+    /// The receiver stops.
+    pub(super) fn stopping() -> Self {
+        Self { error: "stopping: try again later".into(), ..Self::busy(Some(STOPPING)) }
+    }
+
     /// Anything but POST.
     pub(super) fn method() -> Self {
-        let header = Some((ALLOW, HeaderValue::from_static("POST")));
+        let header = Some((ALLOW, HeaderValue::from_static("GET, HEAD, POST")));
         Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST") }
     }
 

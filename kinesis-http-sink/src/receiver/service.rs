@@ -1,24 +1,24 @@
-//! The receiver as a tower service: one request in, one callback, one reply.
+//! The receiver as a tower service: a request is believed, read, and answered when its events are taken.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, HeaderMap};
-use http::{Method, Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use kinesis_core::{BoxError, Outcome};
+use kinesis_core::BoxError;
 use tower::Service;
 
 use super::refusal::Refusal;
 use super::{Event, Receiver};
-use crate::JSON;
+use crate::format::{self, Malformed};
+use crate::{JSON, signature};
 
 /// How much of a body over the limit is read and dropped, so that the sender gets to read why it was refused: a server
 /// that closes on a sender in mid-sentence is not heard.
@@ -50,69 +50,65 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let receiver = Arc::clone(&self.receiver);
-        Box::pin(async move { Ok(receiver.receive(request).await.unwrap_or_else(Refusal::into_response)) })
+        Box::pin(async move { Ok(receiver.answer(request).await.unwrap_or_else(Refusal::into_response)) })
     }
 }
 
 impl Receiver {
-    async fn receive<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Refusal>
+    async fn answer<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let (head, body) = request.into_parts();
-        if head.method != Method::POST {
-            return Err(Refusal::method());
+        if self.stop.is_stopping() {
+            return Err(Refusal::stopping());
         }
-        require_json(&head.headers)?;
-        let body = read(body, self.body_limit).await?;
-        let event = Event::parse(&head.headers, body)
-            .map_err(|malformed| Refusal::new(StatusCode::BAD_REQUEST, format!("the body is no event: {malformed}")))?;
-        let status = self.dispatch(event).await?;
-        let mut response = Response::default();
-        *response.status_mut() = status;
-        Ok(response)
+        let (head, body) = request.into_parts();
+        match head.method {
+            Method::POST => self.receive(&head, body).await,
+            Method::GET | Method::HEAD => Ok(json(StatusCode::OK, r#"{"status":"ok"}"#)),
+            _ => Err(Refusal::method()),
+        }
     }
 
-    /// Runs the callback of the event's channel.
-    async fn dispatch(&self, event: Event) -> Result<StatusCode, Refusal> {
-        let Some(callback) = self.callback(&event.channel) else {
-            return match self.accept_unknown {
-                true => Ok(StatusCode::ACCEPTED),
-                false => {
-                    Err(Refusal::new(StatusCode::NOT_FOUND, format!("nobody takes the channel {:?}", event.channel)))
-                }
-            };
-        };
-        let (channel, sequence_number) = (event.channel.clone(), event.sequence_number);
-        // A callback that panics leaves nothing of ours half-done: it owns its event.
-        let outcome = AssertUnwindSafe(async move { callback(event).await }).catch_unwind().await;
-        let failed = || Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the event could not be processed");
-        let refusal = match outcome {
-            Ok(Outcome::Delivered) => return Ok(StatusCode::OK),
-            Ok(Outcome::Busy { after }) => Refusal::busy(after),
-            Ok(Outcome::Rejected { reason }) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, reason),
-            Ok(_) => failed(),
-            Err(_) => {
-                tracing::error!(%channel, %sequence_number, "the callback panicked");
-                return Err(failed());
+    async fn receive<B>(&self, head: &Parts, body: B) -> Result<Response<Full<Bytes>>, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let body = read(body, self.body_limit).await?;
+        // Before anything is read in it: a body that is not believed is not parsed.
+        if !self.secrets.is_empty()
+            && let Err(why) = signature::verify(&self.secrets, &head.headers, &body)
+        {
+            tracing::warn!(%why, "a request was not believed");
+            return Err(Refusal::unbelieved());
+        }
+        let (parsed, is_batch) = format::read(&head.headers, &body).map_err(refusal_of)?;
+        let mut events: Vec<Event> = parsed.into_iter().map(|parsed| Event::of(parsed, body.clone())).collect();
+        match (is_batch, events.len(), events.pop()) {
+            // What stands alone is answered by itself, and can say more than that it failed.
+            (_, 1, Some(only)) => self.take(only).await.map(|status| json(status, "")),
+            (_, _, last) => {
+                events.extend(last);
+                Ok(json(StatusCode::OK, &self.take_all(events).await))
             }
-        };
-        tracing::warn!(%channel, %sequence_number, ?refusal, "the callback did not take the event");
-        Err(refusal)
+        }
     }
 }
 
-/// Browsers send any other type across origins without asking first, so that it is required also keeps a page that is
-/// open somewhere from posting events to a receiver on the same machine.
-fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("unreadable"));
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(JSON) {
-        return Ok(());
+fn json(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    *response.status_mut() = status;
+    if !body.is_empty() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     }
-    let found = if value.is_empty() { "missing".to_owned() } else { format!("{essence:?}") };
-    let error = format!("the content type is {found}: send application/json");
-    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))
+    response
+}
+
+fn refusal_of(malformed: Malformed) -> Refusal {
+    match malformed {
+        Malformed::ContentType(_) => Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, malformed.to_string()),
+        malformed => Refusal::new(StatusCode::BAD_REQUEST, format!("the body is no event: {malformed}")),
+    }
 }
 
 async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>

@@ -8,9 +8,11 @@ use kinesis_core::{Error, Result};
 use tokio::sync::Semaphore;
 
 use super::HttpSink;
+use crate::WEBHOOK_ID;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::{JSON, WEBHOOK_ID};
+use crate::format::Format;
+use crate::signature::{Secret, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 
 /// The settings of an [`HttpSink`].
 ///
@@ -37,13 +39,15 @@ pub struct HttpSinkBuilder {
     reply_cap: usize,
     concurrency: usize,
     conflict_is_delivered: bool,
+    format: Format,
+    secrets: Vec<Secret>,
     headers: HeaderMap,
     /// The first setting that cannot be.
     problem: Option<Error>,
 }
 
 /// Headers that say what the request is; another value would contradict it.
-const OURS: [HeaderName; 8] = [
+const OURS: [HeaderName; 10] = [
     header::HOST,
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
@@ -52,6 +56,8 @@ const OURS: [HeaderName; 8] = [
     header::CONNECTION,
     header::EXPECT,
     WEBHOOK_ID,
+    WEBHOOK_TIMESTAMP,
+    WEBHOOK_SIGNATURE,
 ];
 
 impl HttpSinkBuilder {
@@ -64,6 +70,8 @@ impl HttpSinkBuilder {
             reply_cap: 64 * 1024,
             concurrency: 32,
             conflict_is_delivered: false,
+            format: Format::default(),
+            secrets: Vec::new(),
             headers: HeaderMap::new(),
             problem: None,
         }
@@ -105,6 +113,20 @@ impl HttpSinkBuilder {
     /// again, because 409 may also mean that the subscriber is still at work on it.
     pub fn conflict_is_delivered(mut self) -> Self {
         self.conflict_is_delivered = true;
+        self
+    }
+
+    /// How records are written. Default: the [original JSON](Format::original). Sinks that are given clones of one format
+    /// share what it writes.
+    pub fn format(mut self, format: impl Into<Format>) -> Self {
+        self.format = format.into();
+        self
+    }
+
+    /// Signs every request with a key, as Standard Webhooks has it. Set more than once, all keys sign, for the time in which
+    /// a subscriber changes from one to the next: give it the newest first.
+    pub fn sign(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
         self
     }
 
@@ -157,13 +179,16 @@ impl HttpSinkBuilder {
                 }
             }
         };
+        self.format.check()?;
         let mut headers = self.headers;
         headers.insert(header::HOST, endpoint.host());
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(header::CONTENT_TYPE, self.format.content_type());
         headers.insert(WEBHOOK_ID, HeaderValue::from_static(""));
         Ok(HttpSink {
             endpoint,
             client,
+            format: self.format,
+            secrets: self.secrets,
             headers,
             timeout: self.timeout,
             reply_cap: self.reply_cap,
@@ -177,7 +202,7 @@ impl HttpSinkBuilder {
 fn checked_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let refused = |why: &str| Error::invalid(format!("the header {name:?} {why}"));
     let name: HeaderName = name.parse().map_err(|_| refused("has a name that HTTP does not allow"))?;
-    if OURS.contains(&name) {
+    if OURS.contains(&name) || name.as_str().starts_with("ce-") {
         return Err(refused("is set by the sink itself: leave it out"));
     }
     let mut value: HeaderValue =

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use kinesis_core::{Channel, Record, SequenceNumber};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::{Malformed, Parsed};
+
 /// Brackets, names, digits and time of a body: what is written beside channel and payload.
 const ENVELOPE: usize = 256;
 
@@ -60,15 +62,15 @@ impl Serialize for Payload<'_> {
 }
 
 /// A time as JavaScript's dates know it: whole milliseconds since 1970, written as a JSON number of seconds.
-#[derive(Clone, Copy)]
-struct Millis(i64);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Millis(i64);
 
 impl Millis {
     /// The last millisecond of JavaScript's dates, either way.
     const MOST: i64 = 8_640_000_000_000_000;
 
     /// `None` for a time beyond JavaScript's dates, which is as good as unknown.
-    fn of(time: SystemTime) -> Option<Self> {
+    pub(super) fn of(time: SystemTime) -> Option<Self> {
         let millis = match time.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()).ok()?,
             // Rounded down on both sides of 1970.
@@ -82,7 +84,7 @@ impl Millis {
         (millis.abs() <= Self::MOST as f64).then_some(Self(millis as i64))
     }
 
-    fn time(self) -> SystemTime {
+    pub(super) fn time(self) -> SystemTime {
         let distance = Duration::from_millis(self.0.unsigned_abs());
         if self.0 < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
     }
@@ -108,26 +110,8 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
-/// What an original body says.
-#[derive(Debug)]
-pub(crate) struct Original {
-    pub(crate) channel: Channel,
-    pub(crate) sequence_number: SequenceNumber,
-    pub(crate) data: Bytes,
-    pub(crate) arrived_at: Option<SystemTime>,
-}
-
-/// Why a body is not the original JSON, with the line and column or the field.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Malformed {
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
-    #[error("field `data` is no base64: {0}")]
-    Base64(#[from] base64::DecodeError),
-}
-
 /// Reads a body. Unknown fields are passed over; a payload without escapes is a slice of `body`, not a copy.
-pub(crate) fn decode(body: &Bytes) -> Result<Original, Malformed> {
+pub(super) fn decode(body: &Bytes) -> Result<Parsed, Malformed> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -149,8 +133,11 @@ pub(crate) fn decode(body: &Bytes) -> Result<Original, Malformed> {
         (None, Cow::Borrowed(text)) => body.slice_ref(text.as_bytes()),
         (None, Cow::Owned(text)) => text.into(),
     };
-    Ok(Original {
+    Ok(Parsed {
+        id: None,
         channel: parsed.channel,
+        partition_key: None,
+        shard: None,
         sequence_number: parsed.sequence_number,
         data,
         arrived_at: parsed.approximate_arrival_timestamp.map(Millis::time),
@@ -162,7 +149,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ORIGINAL: &str = include_str!("../../tests/data/original.json");
+    const ORIGINAL: &str = include_str!("../../../tests/data/original.json");
     const NUMBER: &str = "49569625073747986051284015760176917265900404709609439234";
 
     fn at(millis: i64) -> SystemTime {

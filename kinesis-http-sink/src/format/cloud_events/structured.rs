@@ -1,0 +1,84 @@
+//! Structured and batched mode: an event is a JSON object, and a batch a list of them.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::display::Base64Display;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::super::{Malformed, Parsed};
+use super::attributes::{Attributes, Came};
+use super::payload::{Payload, is_json};
+
+struct Event<'a>(&'a Attributes<'a>, &'a Payload<'a>);
+
+impl Serialize for Event<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(attributes, payload) = self;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in attributes.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(content_type) = payload.content_type {
+            map.serialize_entry("datacontenttype", content_type)?;
+        }
+        if let Some(json) = payload.json {
+            map.serialize_entry("data", json)?;
+        } else if let Some(text) = payload.text() {
+            map.serialize_entry("data", text)?;
+        } else if !payload.bytes.is_empty() {
+            map.serialize_entry("data_base64", &Base64Display::new(payload.bytes, &BASE64_STANDARD).to_string())?;
+        }
+        map.end()
+    }
+}
+
+pub(super) fn write(attributes: &Attributes<'_>, payload: &Payload<'_>) -> Bytes {
+    let mut json = Vec::with_capacity(payload.bytes.len() + payload.bytes.len() / 3 + 1024);
+    let event = Event(attributes, payload);
+    serde_json::to_writer(&mut json, &event).expect("strings and JSON are always JSON, and memory takes every write");
+    json.into()
+}
+
+/// What an event has beside its attributes.
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    datacontenttype: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data_base64: Option<Cow<'a, str>>,
+}
+
+/// The record of a request in structured mode.
+pub(in super::super) fn read(body: &Bytes) -> Result<Parsed, Malformed> {
+    read_event(body, serde_json::from_slice(body)?)
+}
+
+/// The records of a batch.
+pub(in super::super) fn read_batch(body: &Bytes) -> Result<Vec<Parsed>, Malformed> {
+    let events: Vec<&RawValue> = serde_json::from_slice(body)?;
+    events.into_iter().map(|event| read_event(body, event)).collect()
+}
+
+fn read_event(body: &Bytes, event: &RawValue) -> Result<Parsed, Malformed> {
+    let came: Came<'_> = serde_json::from_str(event.get())?;
+    let Data { datacontenttype, data, data_base64 } = serde_json::from_str(event.get())?;
+    let data = match (data, data_base64) {
+        (Some(_), Some(_)) => return Err(Malformed::Field("data_base64", "may not stand beside `data`")),
+        (None, Some(text)) => BASE64_STANDARD.decode(text.as_bytes())?.into(),
+        (None, None) => Bytes::new(),
+        (Some(data), None) => match (datacontenttype.as_deref().is_none_or(is_json), data.get().starts_with('"')) {
+            // A string that stands for a text of another type is that text.
+            (false, true) => serde_json::from_str::<String>(data.get())?.into(),
+            // JSON comes as it was written, byte for byte.
+            _ => body.slice_ref(data.get().as_bytes()),
+        },
+    };
+    came.record(data)
+}

@@ -1,0 +1,109 @@
+//! A whole delivery in one request, and the reply that may name those of its records that failed.
+
+use std::collections::HashSet;
+
+use kinesis_core::{Delivery, Error, Outcome, Outcomes, Result};
+use serde::Deserialize;
+
+use super::HttpSink;
+
+impl HttpSink {
+    /// Posts a delivery. What is refused as a whole is an error while it is more than one record: the pipeline halves it
+    /// then, until the one that is refused stands alone.
+    pub(super) async fn post_batch(&self, delivery: &Delivery) -> Result<Outcomes> {
+        let reply = self.post(delivery.id(), &self.format.batch(delivery)).await?;
+        match self.judge(&reply)? {
+            Outcome::Delivered => Ok(outcomes(delivery, &reply.said, self.format.fails_all_behind())),
+            Outcome::Rejected { reason } if delivery.len() > 1 => {
+                Err(Error::transient(format!("{reason}; its {} records are tried in halves", delivery.len())))
+            }
+            outcome => Ok(Outcomes::all(delivery.len(), outcome)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Failures {
+    #[serde(default)]
+    batch_item_failures: Option<Vec<Failure>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    /// The id of a record, or its sequence number.
+    #[serde(default)]
+    item_identifier: Option<String>,
+}
+
+/// What a reply that is a success says of each record. Those that it names are to be tried again, and with them what is
+/// behind them in their key, or behind all of them. Where it names what was not sent, nothing is certain, and all of it is
+/// to be tried again: as Lambda has it.
+fn outcomes(delivery: &Delivery, said: &[u8], fails_all_behind: bool) -> Outcomes {
+    let failures = serde_json::from_slice::<Failures>(said).ok().and_then(|said| said.batch_item_failures);
+    let failures = failures.unwrap_or_default();
+    if failures.is_empty() {
+        return Outcomes::delivered(delivery.len());
+    }
+    let named: Option<HashSet<String>> = failures.into_iter().map(|failure| failure.item_identifier).collect();
+    let Some(mut named) = named else { return Outcomes::unmarked(delivery.len()) };
+    let mut held_keys = HashSet::new();
+    let mut outcomes = Outcomes::delivered(delivery.len());
+    for (nth, entry) in delivery.iter().enumerate() {
+        // Either may be named, or both.
+        let failed = named.remove(&entry.id()) | named.remove(&entry.sequence_number.to_string());
+        let key = entry.record().partition_key.as_str();
+        let is_behind = if fails_all_behind { !held_keys.is_empty() } else { held_keys.contains(key) };
+        if failed || is_behind {
+            outcomes.mark(nth, Outcome::Retry);
+            held_keys.insert(key);
+        }
+    }
+    if named.is_empty() { outcomes } else { Outcomes::unmarked(delivery.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use kinesis_core::{Record, SequenceNumber, StreamId};
+
+    use super::*;
+
+    /// Which records of four, of the keys a, b, a and b, are delivered after a reply.
+    fn delivered(said: &str, fails_all_behind: bool) -> Vec<usize> {
+        let record = |nth: u64| Record::new(SequenceNumber::from(nth), ["a", "b"][nth as usize % 2], "data");
+        let delivery = Delivery::new(StreamId::new("orders"), "shardId-0", "audit", (0..4).map(record).collect());
+        let outcomes = outcomes(&delivery, said.as_bytes(), fails_all_behind);
+        (0..4).filter(|nth| outcomes.get(*nth) == Some(&Outcome::Delivered)).collect()
+    }
+
+    fn naming(numbers: &[&str]) -> String {
+        let items: Vec<_> = numbers.iter().map(|number| serde_json::json!({ "itemIdentifier": number })).collect();
+        serde_json::json!({ "batchItemFailures": items }).to_string()
+    }
+
+    #[test]
+    fn a_reply_that_names_nothing_is_a_success() {
+        for said in ["", "fine", "[]", "{}", r#"{"batchItemFailures":[]}"#, r#"{"batchItemFailures":null}"#] {
+            assert_eq!(delivered(said, false), [0, 1, 2, 3], "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_fails_and_what_is_behind_it_in_its_key() {
+        assert_eq!(delivered(&naming(&["0"]), false), [1, 3]);
+        assert_eq!(delivered(&naming(&["shardId-0:1", "2"]), false), [0]);
+        assert_eq!(delivered(&naming(&["3", "3"]), false), [0, 1, 2]);
+    }
+
+    #[test]
+    fn of_a_lambda_event_all_behind_the_lowest_fails() {
+        assert_eq!(delivered(&naming(&["3", "1"]), true), [0]);
+    }
+
+    #[test]
+    fn what_was_not_sent_leaves_nothing_certain() {
+        assert!(delivered(&naming(&["3", "9"]), false).is_empty());
+        assert!(delivered(r#"{"batchItemFailures":[{}]}"#, false).is_empty());
+    }
+}
