@@ -195,7 +195,13 @@ impl<'a> Plan<'a> {
 
     fn subscription<S: Sink>(&self, subscriber: &Subscriber, wrap: impl Fn(HttpSink) -> S) -> Result<Subscription> {
         let parallel = self.args.parallel;
-        let http = HttpSink::builder(&subscriber.url).timeout(self.timeout).concurrency(parallel.get()).build()?;
+        let http = HttpSink::builder(&subscriber.url).timeout(self.timeout).concurrency(parallel.get());
+        let http = match self.args.input {
+            // Somebody waits for the end, and has a patience of their own.
+            Some(_) => http.without_breaker().ask_again([]),
+            None => http,
+        };
+        let http = http.build()?;
         let on_reject = match &self.dead_letters {
             Some(file) => OnReject::dead_letter(file.clone()),
             // The next run begins with it.

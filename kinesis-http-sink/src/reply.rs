@@ -27,6 +27,10 @@ pub(crate) enum Class {
     Rejected,
     /// The subscriber says that it has the record already, or that it is at work on it.
     Conflict,
+    /// What stands before the subscriber did not reach it.
+    Unreached,
+    /// The subscriber is not there any more, and wants nothing more.
+    Gone,
 }
 
 impl Class {
@@ -34,7 +38,9 @@ impl Class {
         match status.as_u16() {
             200..=299 => Self::Delivered,
             409 => Self::Conflict,
+            410 => Self::Gone,
             429 | 503 => Self::Busy,
+            502 | 504 => Self::Unreached,
             // 408 and 425 blame the moment, not the request. A redirect is not followed, and a wrong address is
             // corrected sooner or later.
             300..=399 | 408 | 425 => Self::Retry,
@@ -105,16 +111,17 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(class(status), Class::Delivered, "{status}");
         }
-        for status in [101, 301, 302, 304, 307, 308, 408, 425, 500, 502, 504, 507, 599, 999] {
+        for status in [101, 301, 302, 304, 307, 308, 408, 425, 500, 507, 599, 999] {
             assert_eq!(class(status), Class::Retry, "{status}");
         }
         for status in [429, 503] {
             assert_eq!(class(status), Class::Busy, "{status}");
         }
-        for status in [400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 418, 422, 451, 501, 505] {
+        for status in [400, 401, 402, 403, 404, 405, 406, 413, 415, 418, 422, 451, 501, 505] {
             assert_eq!(class(status), Class::Rejected, "{status}");
         }
-        assert_eq!(class(409), Class::Conflict);
+        assert_eq!((class(409), class(410)), (Class::Conflict, Class::Gone));
+        assert_eq!((class(502), class(504)), (Class::Unreached, Class::Unreached));
     }
 
     #[test]

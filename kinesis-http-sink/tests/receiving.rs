@@ -83,7 +83,7 @@ async fn every_format_arrives_signed_and_unsigned() {
 #[tokio::test]
 async fn what_is_not_signed_with_a_known_key_is_not_taken_nor_told_why() {
     let sink = |keys: Vec<Secret>, url: &str| {
-        keys.into_iter().fold(HttpSink::builder(url), HttpSinkBuilder::sign).build().unwrap()
+        keys.into_iter().fold(HttpSink::builder(url).ask_again([]), HttpSinkBuilder::sign).build().unwrap()
     };
     for keys in [vec![], vec![secret(3)]] {
         let receiver = Receiver::new()
@@ -212,7 +212,7 @@ async fn a_batch_names_what_failed_and_what_was_behind_it_in_its_key() {
 #[tokio::test]
 async fn a_batch_that_is_refused_is_tried_in_halves() {
     let sink = HttpSink::builder(&serve(Receiver::new().body_limit(10).fallback(|_| async {})).await);
-    let sink = sink.format(CloudEvents::batch()).build().unwrap();
+    let sink = sink.format(CloudEvents::batch()).ask_again([]).build().unwrap();
     let error = sink.deliver(&delivery(&["a", "b"])).await.unwrap_err().to_string();
     assert!(error.contains("413") && error.contains("its 2 records are tried in halves"), "{error}");
     let outcomes = sink.deliver(&delivery(&["a"])).await.unwrap();

@@ -14,7 +14,8 @@ use support::{Answer, Server, delivery, one};
 
 async fn answered(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Result<Outcome, String> {
     let server = Server::start(move |_| answer()).await;
-    let outcomes = HttpSink::new(&server.url()).unwrap().deliver(&one()).await;
+    let sink = HttpSink::builder(&server.url()).ask_again([]).build().unwrap();
+    let outcomes = sink.deliver(&one()).await;
     outcomes.map(|outcomes| outcomes.get(0).unwrap().clone()).map_err(|error| error.to_string())
 }
 
@@ -85,12 +86,74 @@ async fn a_subscriber_may_ask_for_a_pause() {
 
 #[tokio::test]
 async fn a_refusal_is_final_and_says_what_the_subscriber_said() {
-    for status in [400, 401, 403, 404, 405, 406, 410, 413, 415, 422, 501, 505] {
+    for status in [400, 401, 403, 404, 405, 406, 413, 415, 422, 501, 505] {
         let outcome = answered(move || Answer::with(status, "x-any: y", "no such member")).await;
         let Ok(Outcome::Rejected { reason }) = outcome else { panic!("{status}: {outcome:?}") };
         assert!(reason.contains(&format!("/events answered {status}")), "{reason}");
         assert!(reason.ends_with(": no such member"), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn a_refusal_is_asked_again_before_it_is_final_and_holds_its_key_alone() {
+    let server = Server::start(|seen| Answer::status(if seen.text().contains("poison") { 404 } else { 200 })).await;
+    let delays = [Duration::from_secs(10), Duration::from_secs(60)];
+    let sink = HttpSink::builder(&server.url()).ask_again(delays).build().unwrap();
+    let records = delivery([("a", "poison"), ("a", "2"), ("b", "3")]);
+    for delay in delays {
+        let busy = Outcome::busy(Some(delay));
+        assert_eq!(all(&sink.deliver(&records).await.unwrap()), [busy.clone(), busy, Outcome::Delivered]);
+    }
+    assert!(matches!(all(&sink.deliver(&records).await.unwrap())[0], Outcome::Rejected { .. }));
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_gone_is_not_asked_until_it_is_enabled() {
+    let server = Server::start(|seen| Answer::status(if seen.nth == 0 { 410 } else { 200 })).await;
+    let sink = HttpSink::new(&server.url()).unwrap();
+    for _ in 0..3 {
+        let outcomes = sink.deliver(&one()).await.unwrap();
+        assert!(matches!(outcomes.get(0), Some(Outcome::Busy { after: Some(_) })), "{outcomes:?}");
+    }
+    assert_eq!((sink.is_gone(), server.seen().len()), (true, 1));
+    sink.enable();
+    assert!(sink.deliver(&one()).await.unwrap().all_delivered());
+}
+
+#[tokio::test]
+async fn a_pause_is_kept_by_all_deliveries_and_a_breaker_opens_for_all() {
+    let busy = Server::start(|_| Answer::with(503, "Retry-After: 60", "")).await;
+    let sink = HttpSink::new(&busy.url()).unwrap();
+    let records = delivery([("a", "1"), ("b", "2")]);
+    for _ in 0..3 {
+        let outcomes = all(&sink.deliver(&one()).await.unwrap());
+        assert!(matches!(outcomes[0], Outcome::Busy { after: Some(after) } if after.as_secs() >= 59), "{outcomes:?}");
+        sink.deliver(&records).await.unwrap();
+    }
+    assert_eq!(busy.seen().len(), 1);
+
+    let dead = Server::start(|_| Answer::Reset).await;
+    let sink = HttpSink::new(&dead.url()).unwrap();
+    for _ in 0..5 {
+        assert!(sink.deliver(&one()).await.is_err());
+    }
+    let open = all(&sink.deliver(&one()).await.unwrap());
+    assert!(matches!(open[0], Outcome::Busy { after: Some(after) } if after.as_secs() == 4), "{open:?}");
+    let whole = HttpSink::builder(&dead.url()).without_breaker().build().unwrap();
+    for _ in 0..10 {
+        assert!(whole.deliver(&one()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_token_or_a_password_goes_with_every_request() {
+    let server = Server::start(|_| Answer::status(200)).await;
+    let sink = || HttpSink::builder(&server.url());
+    for sink in [sink().bearer("5e3f"), sink().basic("me", "pass:word")] {
+        assert!(sink.build().unwrap().deliver(&one()).await.unwrap().all_delivered());
+    }
+    let sent: Vec<_> = server.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(sent, ["Bearer 5e3f", "Basic bWU6cGFzczp3b3Jk"]);
 }
 
 #[tokio::test]
@@ -167,7 +230,7 @@ async fn no_more_requests_are_in_flight_than_allowed_over_all_deliveries() {
 #[tokio::test]
 async fn what_waits_behind_a_rejected_record_is_tried_again_without_being_sent() {
     let server = Server::start(|seen| Answer::status(if seen.text().contains("poison") { 400 } else { 200 })).await;
-    let sink = HttpSink::new(&server.url()).unwrap();
+    let sink = HttpSink::builder(&server.url()).ask_again([]).build().unwrap();
     let outcomes = sink.deliver(&delivery([("a", "poison"), ("a", "2"), ("b", "3")])).await.unwrap();
     let outcomes = all(&outcomes);
     assert!(matches!(outcomes[0], Outcome::Rejected { .. }));

@@ -28,7 +28,7 @@ async fn serve(router: Router) -> String {
 }
 
 async fn outcome(receiver: Receiver, record: &Delivery) -> Result<Outcome, String> {
-    let sink = HttpSink::new(&serve(receiver.router()).await).unwrap();
+    let sink = HttpSink::builder(&serve(receiver.router()).await).ask_again([]).build().unwrap();
     let outcomes = sink.deliver(record).await.map_err(|error| error.to_string())?;
     Ok(outcomes.get(0).unwrap().clone())
 }

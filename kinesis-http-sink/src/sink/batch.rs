@@ -11,12 +11,13 @@ impl HttpSink {
     /// Posts a delivery. What is refused as a whole is an error while it is more than one record: the pipeline halves it
     /// then, until the one that is refused stands alone.
     pub(super) async fn post_batch(&self, delivery: &Delivery) -> Result<Outcomes> {
-        let reply = self.post(delivery.id(), &self.format.batch(delivery)).await?;
-        match self.judge(&reply)? {
-            Outcome::Delivered => Ok(outcomes(delivery, &reply.said, self.format.fails_all_behind())),
+        let posted = self.post(&delivery.id(), &self.format.batch(delivery)).await?;
+        match posted.outcome {
+            Outcome::Delivered => Ok(outcomes(delivery, &posted.said, self.format.fails_all_behind())),
             Outcome::Rejected { reason } if delivery.len() > 1 => {
                 Err(Error::transient(format!("{reason}; its {} records are tried in halves", delivery.len())))
             }
+            outcome if delivery.len() == 1 => Ok(Outcomes::all(1, self.settled(&delivery.id(), outcome))),
             outcome => Ok(Outcomes::all(delivery.len(), outcome)),
         }
     }

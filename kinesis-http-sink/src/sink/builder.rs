@@ -1,13 +1,17 @@
 //! The settings of an HTTP sink, all checked when it is built.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use kinesis_core::{Error, Result};
 use tokio::sync::Semaphore;
 
 use super::HttpSink;
+use super::health::Health;
+use super::refusals::{DELAYS, Refusals};
 use crate::WEBHOOK_ID;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
@@ -38,6 +42,9 @@ pub struct HttpSinkBuilder {
     timeout: Duration,
     reply_cap: usize,
     concurrency: usize,
+    rate: Option<NonZeroU32>,
+    breaks: bool,
+    ask_again: Vec<Duration>,
     conflict_is_delivered: bool,
     format: Format,
     secrets: Vec<Secret>,
@@ -69,6 +76,9 @@ impl HttpSinkBuilder {
             timeout: Duration::from_secs(15),
             reply_cap: 64 * 1024,
             concurrency: 32,
+            rate: None,
+            breaks: true,
+            ask_again: DELAYS.to_vec(),
             conflict_is_delivered: false,
             format: Format::default(),
             secrets: Vec::new(),
@@ -103,9 +113,31 @@ impl HttpSinkBuilder {
         self
     }
 
-    /// How many requests may be in flight at once, over all deliveries to this sink. Default 32.
+    /// How many requests may be in flight at most, over all deliveries to this sink. Default 32. How many it is at a time
+    /// depends on how the [endpoint](HttpSink#the-endpoint) does.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
+        self
+    }
+
+    /// How many requests are sent in a second at most. Default: as many as the subscriber answers.
+    pub fn rate(mut self, per_second: NonZeroU32) -> Self {
+        self.rate = Some(per_second);
+        self
+    }
+
+    /// Sends on to an endpoint that fails, so that every failure is an attempt. Default: a
+    /// [breaker](HttpSink#the-endpoint) leaves it alone.
+    pub fn without_breaker(mut self) -> Self {
+        self.breaks = false;
+        self
+    }
+
+    /// When a record is tried again that the subscriber refused, before it counts as
+    /// [`Rejected`](kinesis_core::Outcome::Rejected): none for at once. Default: 10 s, 60 s and 530 s after the refusal before,
+    /// because refusals are often a mistake that is soon mended.
+    pub fn ask_again(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
+        self.ask_again = delays.into_iter().collect();
         self
     }
 
@@ -128,6 +160,17 @@ impl HttpSinkBuilder {
     pub fn sign(mut self, secret: Secret) -> Self {
         self.secrets.push(secret);
         self
+    }
+
+    /// Sends `authorization: Bearer` and this token with every request.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(header::AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// Sends `authorization: Basic` with this name and password with every request.
+    pub fn basic(self, user: &str, password: &str) -> Self {
+        let text = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        self.header(header::AUTHORIZATION.as_str(), &format!("Basic {text}"))
     }
 
     /// Sends a header with every request, such as `authorization`. A header set twice has the last value. The value is
@@ -194,7 +237,8 @@ impl HttpSinkBuilder {
             reply_cap: self.reply_cap,
             conflict_is_delivered: self.conflict_is_delivered,
             concurrency,
-            permits: Semaphore::new(concurrency.get()),
+            health: Health::new(concurrency.get(), self.rate, self.breaks),
+            refusals: Refusals::new(self.ask_again),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! One exchange: a message becomes a request, and what comes back is read whole and judged.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
@@ -7,30 +9,73 @@ use kinesis_core::{Error, Outcome, Result, wall_clock};
 
 use super::HttpSink;
 use super::failure::Failure;
+use super::health::{GONE, Sign};
 use crate::format::Message;
 use crate::reply::{self, Class};
 use crate::{WEBHOOK_ID, signature};
 
 /// A whole reply.
 #[derive(Debug)]
-pub(super) struct Reply {
+struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     /// Its body, or how that begins where nothing is to be read in it.
+    said: Vec<u8>,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub(super) struct Posted {
+    /// For all that was in it.
+    pub(super) outcome: Outcome,
+    /// What the subscriber said.
     pub(super) said: Vec<u8>,
+    /// Whether nothing else is to be sent at the moment either.
+    pub(super) stops_all: bool,
+}
+
+impl Posted {
+    /// Nothing is sent to the endpoint for so long.
+    fn nothing(wait: Duration) -> Self {
+        Self { outcome: Outcome::busy(Some(wait)), said: Vec::new(), stops_all: true }
+    }
 }
 
 impl HttpSink {
-    /// Posts a message and waits for the whole reply. An error is an attempt that failed and why.
-    pub(super) async fn post(&self, id: String, message: &Message) -> Result<Reply> {
-        let _permit =
-            self.permits.acquire().await.expect("the semaphore lives as long as the sink and is never closed");
-        let failed = match tokio::time::timeout(self.timeout, self.exchange(id_value(id), message)).await {
-            Ok(Ok(reply)) => return Ok(reply),
+    /// Posts a message, once the endpoint can be asked, and waits for the whole reply. An error is an attempt that failed
+    /// and why.
+    pub(super) async fn post(&self, id: &str, message: &Message) -> Result<Posted> {
+        let pass = match self.health.enter().await {
+            Ok(pass) => pass,
+            Err(wait) => return Ok(Posted::nothing(wait)),
+        };
+        let failed = match tokio::time::timeout(self.timeout, self.exchange(id_value(id.to_owned()), message)).await {
+            Ok(Ok(reply)) => {
+                let (judged, sign) = self.judge(reply);
+                pass.end(sign);
+                return judged;
+            }
             Ok(Err(failure)) => failure,
             Err(_) => Failure::TimedOut(self.timeout),
         };
+        pass.end(Sign::Silent);
         Err(failed.into_error(&self.endpoint))
+    }
+
+    /// What is to be said of one record that was posted: whether a refusal is final.
+    pub(super) fn settled(&self, id: &str, posted: Outcome) -> Outcome {
+        match posted {
+            Outcome::Delivered => self.refusals.delivered(id),
+            Outcome::Rejected { reason } => match self.refusals.refused(id) {
+                None => return Outcome::Rejected { reason },
+                Some(delay) => {
+                    tracing::warn!(reason, ?delay, "refused; it will be asked again");
+                    return Outcome::busy(Some(delay));
+                }
+            },
+            _ => {}
+        }
+        posted
     }
 
     async fn exchange(&self, id: HeaderValue, message: &Message) -> Result<Reply, Failure> {
@@ -55,21 +100,33 @@ impl HttpSink {
         request
     }
 
-    /// What a reply means for all that was posted.
-    pub(super) fn judge(&self, reply: &Reply) -> Result<Outcome> {
+    /// What a reply means for all that was posted, and what it says of the endpoint.
+    fn judge(&self, reply: Reply) -> (Result<Posted>, Sign) {
         let answered = || format!("{} answered {}{}", self.endpoint, reply.status, reply::excerpt(&reply.said));
+        let tried_again = |way_out: &str| Err(Error::transient(format!("{}{way_out}", answered())));
         match Class::of(reply.status) {
-            Class::Delivered => Ok(Outcome::Delivered),
-            Class::Conflict if self.conflict_is_delivered => Ok(Outcome::Delivered),
-            Class::Busy => Ok(Outcome::busy(reply::retry_after(&reply.headers, wall_clock::now()))),
-            // What is refused is refused for good for now. Refusals are often a mistake of the subscriber that is soon
-            // mended; the place for trying them a few times more, slowly, is here.
-            Class::Rejected => Ok(Outcome::rejected(answered())),
-            Class::Retry if reply.status.is_redirection() => {
-                let way_out = "redirects are not followed: give the address it leads to";
-                Err(Error::transient(format!("{} answered {}; {way_out}", self.endpoint, reply.status)))
+            Class::Conflict if !self.conflict_is_delivered => (tried_again(""), Sign::Well),
+            Class::Delivered | Class::Conflict => {
+                (Ok(Posted { outcome: Outcome::Delivered, said: reply.said, stops_all: false }), Sign::Well)
             }
-            Class::Retry | Class::Conflict => Err(Error::transient(answered())),
+            Class::Busy => {
+                let pause = reply::retry_after(&reply.headers, wall_clock::now());
+                let outcome = Outcome::busy(pause);
+                (Ok(Posted { outcome, said: reply.said, stops_all: true }), Sign::Crowded { pause })
+            }
+            Class::Rejected => {
+                let outcome = Outcome::rejected(answered());
+                (Ok(Posted { outcome, said: reply.said, stops_all: false }), Sign::Well)
+            }
+            Class::Gone => {
+                tracing::error!(reply = answered(), "the subscriber is gone: nothing more is sent until it is enabled");
+                (Ok(Posted::nothing(GONE)), Sign::Gone)
+            }
+            Class::Unreached => (tried_again(""), Sign::Unreached),
+            Class::Retry if reply.status.is_redirection() => {
+                (tried_again("; redirects are not followed: give the address it leads to"), Sign::Failed)
+            }
+            Class::Retry => (tried_again(""), Sign::Failed),
         }
     }
 }

@@ -5,6 +5,8 @@ mod batch;
 mod builder;
 mod exchange;
 mod failure;
+mod health;
+mod refusals;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -16,7 +18,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use kinesis_core::{Delivery, Entry, Outcome, Outcomes, Result, Sink};
-use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
@@ -24,6 +25,9 @@ use crate::format::Format;
 use crate::signature::Secret;
 
 pub use builder::HttpSinkBuilder;
+use exchange::Posted;
+use health::Health;
+use refusals::Refusals;
 
 /// Posts records to one URL.
 ///
@@ -37,11 +41,27 @@ pub use builder::HttpSinkBuilder;
 /// |---|---|
 /// | 2xx | [`Delivered`](Outcome::Delivered) |
 /// | 408, 425, 500, 502, 504, other 5xx | [`Retry`](Outcome::Retry) |
+/// | 410 | `Busy`: [nothing more is sent](Self::is_gone) until it is [enabled](Self::enable), or the process starts anew |
 /// | 3xx | `Retry`: a redirect is a failure and never followed |
 /// | 429, 503 | [`Busy`](Outcome::Busy), for as long as `Retry-After` asks (seconds or a date; 1 s to 1 h); the rest of the delivery waits too |
 /// | 409 | `Retry`, or `Delivered` with [`conflict_is_delivered`](HttpSinkBuilder::conflict_is_delivered) |
-/// | 400, 401, 403, 404, 405, 406, 410, 413, 415, 422, other 4xx, 501, 505 | [`Rejected`](Outcome::Rejected), with what the subscriber said |
+/// | 400, 401, 403, 404, 405, 406, 413, 415, 422, other 4xx, 501, 505 | [`Rejected`](Outcome::Rejected), with what the subscriber said, after it was [asked again](HttpSinkBuilder::ask_again) in vain |
 /// | none: refused, reset, timed out, cut short, no such host | `Retry` |
+///
+/// # The endpoint
+///
+/// What a reply says of the endpoint counts for all requests to it:
+///
+/// - **A pause** that it asks for is kept for every record, of every shard.
+/// - **The requests in flight** begin at 4, become more while all of that is used and replies come, and half as many on 429,
+///   503, 502, 504 and without a reply; from 1 to [`concurrency`](HttpSinkBuilder::concurrency).
+/// - **A breaker** opens when 5 requests one after another have no whole reply, or half of at least 10 within 30 s fail:
+///   nothing is sent for 5 s, then one request asks, and the wait doubles up to 5 min until it is answered. It can be
+///   [left out](HttpSinkBuilder::without_breaker).
+///
+/// What is not sent for one of these is `Busy`, which is no attempt: nothing is given up because its endpoint is away.
+///
+/// # What a reply is
 ///
 /// A reply counts when it is whole: one whose body breaks off or does not end in time is none, whatever its status. Of
 /// a body beyond the [cap](HttpSinkBuilder::reply_cap) the rest is not read, the connection is closed, and the status
@@ -61,9 +81,10 @@ pub struct HttpSink {
     timeout: Duration,
     reply_cap: usize,
     conflict_is_delivered: bool,
+    /// The most requests in flight.
     concurrency: NonZeroUsize,
-    /// Requests in flight over all deliveries of this sink.
-    permits: Semaphore,
+    health: Health,
+    refusals: Refusals,
 }
 
 impl HttpSink {
@@ -81,10 +102,24 @@ impl HttpSink {
         HttpSinkBuilder::new(url)
     }
 
+    /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.health.is_gone()
+    }
+
+    /// Sends to a subscriber again that has answered 410. What waits for it is tried within the hour, or at once after its
+    /// subscription was paused and resumed.
+    pub fn enable(&self) {
+        self.health.enable();
+    }
+
     /// Posts one record. An error is an attempt that failed and why.
-    async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Outcome> {
-        let reply = self.post(entry.id(), &self.format.message(delivery, entry)).await?;
-        self.judge(&reply)
+    async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Posted> {
+        let id = entry.id();
+        let mut posted = self.post(&id, &self.format.message(delivery, entry)).await?;
+        posted.outcome = self.settled(&id, posted.outcome);
+        Ok(posted)
     }
 
     /// Posts records of one key, in order, until one is not delivered.
@@ -98,13 +133,15 @@ impl HttpSink {
         while let Some((nth, entry)) = records.next() {
             let outcome = match pause.get() {
                 Some(busy) => Ok(busy.clone()),
-                None => self.post_one(delivery, &entry).await,
+                None => self.post_one(delivery, &entry).await.map(|posted| {
+                    if posted.stops_all {
+                        pause.get_or_init(|| posted.outcome.clone());
+                    }
+                    posted.outcome
+                }),
             };
             if let Ok(Outcome::Delivered) = outcome {
                 continue;
-            }
-            if let Ok(busy @ Outcome::Busy { .. }) = &outcome {
-                pause.get_or_init(|| busy.clone());
             }
             if let Err(error) = &outcome {
                 tracing::debug!(id = entry.id(), error = error.chain(), "not delivered");
@@ -130,7 +167,7 @@ impl Sink for HttpSink {
         }
         // Most deliveries are one record, and need no grouping.
         if let (1, Some(entry)) = (delivery.len(), delivery.iter().next()) {
-            return Ok(Outcomes::all(1, self.post_one(delivery, &entry).await?));
+            return Ok(Outcomes::all(1, self.post_one(delivery, &entry).await?.outcome));
         }
         let pause = OnceLock::new();
         let mut held: Vec<Held> = Vec::new();
