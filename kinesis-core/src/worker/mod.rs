@@ -24,12 +24,12 @@ use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
 use crate::lane::Counters;
-use crate::lease::{LeaseStore, WorkerId};
+use crate::lease::{Lease, LeaseStore, WorkerId};
 use crate::observe::{Event, Observer};
 use crate::pipeline::{Registry, Request, Subscription, default_cap};
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
-use crate::shard::ShardId;
+use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
 use crate::source::{ShardEnd, StreamSource};
 
@@ -259,6 +259,7 @@ impl Worker {
         }
         self.config.observer.on(&Event::Draining);
         self.shards.tell(|| Command::Drain);
+        let _announced = self.announce_leave();
         let patience = if broken::is(Part::DeadlineIgnored) { 100 } else { 1 };
         let deadline = Instant::now() + self.config.drain * patience;
         if timeout_at(deadline, self.join_all()).await.is_err() {
@@ -268,6 +269,25 @@ impl Worker {
             let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
         }
         self.tasks.shutdown().await;
+    }
+
+    /// Says on the shards still held that this worker leaves. Others would take it for one that has too few shards, and
+    /// leave it what it has just let go. What is not said when the drain is over need not be said.
+    fn announce_leave(&self) -> JoinSet<()> {
+        let mut announced = JoinSet::new();
+        let others = self.shards.waits_for_lease();
+        for (shard, _) in self.shards.held().filter(|_| others) {
+            let (store, me) = (Arc::clone(&self.config.store), self.config.me.clone());
+            let row = Lease::new(self.config.source.stream(), &Shard::new(shard.clone()));
+            let row = Lease { owner: Some(me.clone()), ..row };
+            announced.spawn(async move {
+                // Unsaid, the others come when the last shard is let go.
+                if let Err(error) = store.request(&row, &me).await {
+                    tracing::debug!(shard = %row.key.shard, error = error.chain(), "could not say that this worker leaves");
+                }
+            });
+        }
+        announced
     }
 
     async fn join_all(&mut self) {
