@@ -65,16 +65,15 @@ pub(crate) async fn play(forwarder: &Path, seed: u64, promises: &mut Promises) -
         stream,
     };
     let producer = Producer::start(&fleet.stream);
+    let began = Instant::now();
     for _ in 0..3 {
         fleet.start().await?;
     }
-    fleet.balance("balanced", promises).await?;
+    fleet.balance("balanced", began, promises).await?;
     fleet.kill(promises).await?;
-    fleet.start().await?;
-    fleet.balance("balanced with a new one", promises).await?;
+    fleet.replace(promises).await?;
     fleet.stop(promises).await?;
-    fleet.start().await?;
-    fleet.balance("balanced with a new one", promises).await?;
+    fleet.replace(promises).await?;
     fleet.hold_up(promises).await?;
     let records = producer.stop().await;
     fleet.end(records, promises).await
@@ -89,6 +88,13 @@ impl Fleet<'_> {
         let args = [&stream[..], &["--table", TABLE, "--dynamodb", &dynamodb, "--to", &to]].concat();
         self.workers.push(Worker::start(self.forwarder, id, &args)?);
         Ok(())
+    }
+
+    /// Starts one in the place of one that is gone.
+    async fn replace(&mut self, promises: &mut Promises) -> Result<(), String> {
+        let began = Instant::now();
+        self.start().await?;
+        self.balance("balanced with a new one", began, promises).await
     }
 
     /// One of the workers, at random, which is not in the fleet any more; the oldest are first in turn.
@@ -121,9 +127,8 @@ impl Fleet<'_> {
         all == open && held.is_empty() && spread <= 1
     }
 
-    /// Waits until the shards are shared by the workers there are.
-    async fn balance(&self, name: &str, promises: &mut Promises) -> Result<(), String> {
-        let began = Instant::now();
+    /// Waits until the shards are shared by the workers there are, and says how long after `began` that was.
+    async fn balance(&self, name: &str, began: Instant, promises: &mut Promises) -> Result<(), String> {
         while !self.is_balanced() {
             if began.elapsed() > BALANCED_WITHIN * 2 {
                 let held = self.tap.log().held();
@@ -144,8 +149,7 @@ impl Fleet<'_> {
         let open = self.open_shards();
         let shard = &open[self.rng.usize(..open.len())];
         self.stream.split(shard).map_err(|error| format!("{shard} does not split: {error}"))?;
-        sleep((FAILOVER / 2).saturating_sub(began.elapsed())).await;
-        self.balance("balanced after a kill -9 and a split", promises).await
+        self.balance("balanced after a kill -9 and a split", began, promises).await
     }
 
     /// Stops one, while one of its deliveries takes its time.
@@ -155,9 +159,10 @@ impl Fleet<'_> {
         let (id, shards) = (worker.id, self.tap.log().held().remove(&worker.id).unwrap_or_default());
         self.receiver.slow_down(id, &shards[self.rng.usize(..shards.len())], SLOW);
         sleep(EVERY * 4).await;
+        let began = Instant::now();
         worker.signal("TERM").await?;
         worker.stopped().await?;
-        self.balance("balanced after a SIGTERM", promises).await?;
+        self.balance("balanced after a SIGTERM, with a slow last delivery", began, promises).await?;
         // What is put after the end of the others' deliveries shows that they read on.
         sleep(READ_ON_WITHIN).await;
         let deliveries = self.receiver.deliveries();
@@ -189,10 +194,11 @@ impl Fleet<'_> {
         let found = format!("{kept} of {held} leases kept");
         promises.keep("taken over from one that is held up", found, "none kept", kept == 0 && held > 0);
         let refused = self.tap.log().refused(worker.id);
+        let began = Instant::now();
         worker.signal("CONT").await?;
         let id = worker.id;
         self.workers.push(worker);
-        self.balance("balanced after a SIGSTOP of 15 s and a merge", promises).await?;
+        self.balance("balanced after a SIGSTOP of 15 s and a merge", began, promises).await?;
         let refused = self.tap.log().refused(id) - refused;
         promises.keep(
             "writes of the one held up that were refused",
