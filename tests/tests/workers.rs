@@ -11,7 +11,7 @@ use kinesis_core::{
     LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, Sink, StartPosition,
     StreamSource, Subscription, Summary, handler,
 };
-use kinesis_mock::{Faults, Faulty, MemoryStream, Odds};
+use kinesis_mock::{Call, Fault, Faults, Faulty, MemoryStream, Odds};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -193,6 +193,18 @@ async fn what_a_worker_lets_go_at_its_stop_is_read_at_once_while_another_shard_i
     fleet.expect_balanced(1).await;
     fleet.expect_all(count);
     second.stop().await;
+}
+
+/// A stop in the middle of a claim left the lease to run out: whoever came next waited for it for ten seconds.
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_claim_is_not_answered_leaves_no_lease_behind() {
+    let fleet = Fleet::new(2);
+    let faults = Faults::none().on(Call::Claim, 1, Fault::DropReply);
+    let worker = fleet.worker_over(Faulty::new(fleet.store.clone(), faults), 1);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(fleet.held().await.values().sum::<usize>(), 1, "it does not know that it holds this");
+    worker.stop().await;
+    assert!(fleet.held().await.is_empty(), "{:?}", fleet.held().await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,6 +97,8 @@ pub(crate) struct Worker {
     registry: Registry,
     requests: mpsc::UnboundedReceiver<Request>,
     shards: Shards,
+    /// Claims without an answer, and the rows that they were made of: cut off by the stop, or lost on the way.
+    unanswered: BTreeMap<ShardId, Lease>,
     tasks: JoinSet<Ended>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
     rng: fastrand::Rng,
@@ -122,6 +124,7 @@ impl Worker {
             requests,
             rng: fastrand::Rng::with_seed(config.seed),
             shards: Shards::default(),
+            unanswered: BTreeMap::new(),
             tasks: JoinSet::new(),
             notices: mpsc::unbounded_channel(),
             stale: true,
@@ -147,8 +150,9 @@ impl Worker {
                 if let Err(error) = synced {
                     self.fail(error);
                 }
-                // What a worker lets go, another one has seen within 2 s of a failover of 10 s.
-                recheck_at = Instant::now() + self.config.failover / 6;
+                // What a worker lets go, another one reads within 2 s of a failover of 10 s: it looks after 1.25 s, and has
+                // time for claiming and opening on a busy machine.
+                recheck_at = Instant::now() + self.config.failover / 8;
             }
             if self.done.failure.is_some() || self.is_finished() {
                 break;
@@ -254,7 +258,7 @@ impl Worker {
 
     /// Finishes what is in flight, stores and releases each shard as soon as it is drained.
     async fn drain(&mut self) {
-        if self.tasks.is_empty() {
+        if self.tasks.is_empty() && self.unanswered.is_empty() {
             return;
         }
         self.config.observer.on(&Event::Draining);
@@ -262,6 +266,8 @@ impl Worker {
         let _announced = self.announce_leave();
         let patience = if broken::is(Part::DeadlineIgnored) { 100 } else { 1 };
         let deadline = Instant::now() + self.config.drain * patience;
+        // A store that does not answer now either keeps nobody waiting: those leases run out.
+        let _ = timeout_at(deadline.min(Instant::now() + self.config.failover / 3), self.disown()).await;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
             self.shards.tell(|| Command::Stop);
@@ -288,6 +294,30 @@ impl Worker {
             });
         }
         announced
+    }
+
+    /// Lets go of what claims without an answer may have taken.
+    async fn disown(&mut self) {
+        for (shard, seen) in std::mem::take(&mut self.unanswered) {
+            if let Err(error) = self.disown_shard(&seen).await {
+                tracing::warn!(%shard, error = error.chain(), "a lease that may be this worker's is left to run out");
+            }
+        }
+    }
+
+    /// The claim may have been done, or be on its way still. One more claim comes before it, or finds that it was done.
+    async fn disown_shard(&self, seen: &Lease) -> Result<()> {
+        let (store, me) = (&self.config.store, &self.config.me);
+        while let Some(row) = store.get(&seen.key).await? {
+            if row.owner.as_ref() != Some(me) && row.counter != seen.counter {
+                // Somebody has written since, so that what is on its way is void.
+                return Ok(());
+            }
+            if let Some(mut held) = store.claim(&row, me).await? {
+                return store.release(&mut held, None, None).await;
+            }
+        }
+        Ok(())
     }
 
     async fn join_all(&mut self) {

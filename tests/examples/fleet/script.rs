@@ -64,22 +64,33 @@ pub(crate) async fn play(forwarder: &Path, seed: u64, promises: &mut Promises) -
         rng: Rng::with_seed(seed),
         stream,
     };
-    let producer = Producer::start(&fleet.stream);
-    let began = Instant::now();
-    for _ in 0..3 {
-        fleet.start().await?;
+    let told = fleet.story(promises).await;
+    if told.is_err() {
+        for worker in fleet.workers.drain(..) {
+            let id = worker.id;
+            println!("  worker {id} said: {}", worker.told().await);
+        }
     }
-    fleet.balance("balanced", began, promises).await?;
-    fleet.kill(promises).await?;
-    fleet.replace(promises).await?;
-    fleet.stop(promises).await?;
-    fleet.replace(promises).await?;
-    fleet.hold_up(promises).await?;
-    let records = producer.stop().await;
-    fleet.end(records, promises).await
+    told
 }
 
 impl Fleet<'_> {
+    async fn story(&mut self, promises: &mut Promises) -> Result<(), String> {
+        let producer = Producer::start(&self.stream);
+        let began = Instant::now();
+        for _ in 0..3 {
+            self.start().await?;
+        }
+        self.balance("balanced", began, promises).await?;
+        self.kill(promises).await?;
+        self.replace(promises).await?;
+        self.stop(promises).await?;
+        self.replace(promises).await?;
+        self.hold_up(promises).await?;
+        let records = producer.stop().await;
+        self.end(records, promises).await
+    }
+
     async fn start(&mut self) -> Result<(), String> {
         let id = self.started;
         self.started += 1;
@@ -128,8 +139,13 @@ impl Fleet<'_> {
     }
 
     /// Waits until the shards are shared by the workers there are, and says how long after `began` that was.
-    async fn balance(&self, name: &str, began: Instant, promises: &mut Promises) -> Result<(), String> {
+    async fn balance(&mut self, name: &str, began: Instant, promises: &mut Promises) -> Result<(), String> {
         while !self.is_balanced() {
+            for worker in &mut self.workers {
+                if !worker.is_alive() {
+                    return Err(format!("{name}: worker {} has ended by itself", worker.id));
+                }
+            }
             if began.elapsed() > BALANCED_WITHIN * 2 {
                 let held = self.tap.log().held();
                 return Err(format!("{name}: never, held are {held:?} of {:?}", self.open_shards()));
