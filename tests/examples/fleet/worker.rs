@@ -30,6 +30,11 @@ impl Worker {
         Ok(Self { id, child, said: vec![tokio::spawn(read(stdout)), tokio::spawn(read(stderr))] })
     }
 
+    /// Whether it works still, as it should until it is told otherwise.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends a signal, by its name without SIG.
     pub(crate) async fn signal(&self, name: &str) -> Result<(), String> {
         let Some(pid) = self.child.id() else { return Err(format!("worker {} has ended by itself", self.id)) };
@@ -57,6 +62,13 @@ impl Worker {
     /// Kills it, whatever it does.
     pub(crate) async fn kill(mut self) -> Result<(), String> {
         self.child.kill().await.map_err(|error| format!("worker {} cannot be killed: {error}", self.id))
+    }
+
+    /// Kills it, and tells what it wrote.
+    pub(crate) async fn told(mut self) -> String {
+        // It may have ended by itself.
+        let _ = self.child.kill().await;
+        self.said().await
     }
 
     async fn said(&mut self) -> String {
