@@ -22,8 +22,8 @@ const TABLE: &str = "fleet";
 const SHARDS: usize = 16;
 /// Several for each shard, children of a split included.
 const MADE_UP: MadeUp = MadeUp { records: usize::MAX, keys: 197 };
-/// So many records are put at once, so often: four hundred a second, at least ten for most shards.
-const AT_ONCE: usize = 20;
+/// So many records are put at once, so often: two hundred a second, some for every shard.
+const AT_ONCE: usize = 10;
 const EVERY: Duration = Duration::from_millis(50);
 /// What the forwarder leaves at its default.
 const FAILOVER: Duration = Duration::from_secs(10);
