@@ -3,7 +3,7 @@
 //! Shares differ by one at most, and no more is moved than that needs. Only who has too little does anything: it takes what
 //! is free, and where nothing is, it asks those who have more than their share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::lease::WorkerId;
@@ -15,13 +15,18 @@ pub(crate) struct Seen {
     pub(crate) shard: ShardId,
     /// Who holds it and lives; nobody, where it may be taken.
     pub(crate) holder: Option<WorkerId>,
-    /// Who has asked the holder for it.
+    /// Who has asked the holder for it; the holder itself, where it leaves.
     pub(crate) wanted_by: Option<WorkerId>,
     /// Nobody has taken it for so long that somebody has to, whatever its share.
     pub(crate) is_overdue: bool,
 }
 
 impl Seen {
+    /// A holder that is about to let go of all that it has.
+    fn leaver(&self) -> Option<&WorkerId> {
+        self.holder.as_ref().filter(|holder| self.wanted_by.as_ref() == Some(*holder))
+    }
+
     /// Whose share it counts in: that of whoever gets it next.
     fn counts_for(&self) -> Option<&WorkerId> {
         self.holder.as_ref().map(|holder| self.wanted_by.as_ref().unwrap_or(holder))
@@ -39,11 +44,14 @@ pub(crate) struct Moves {
 
 /// What `me` does about these shards, its own among them.
 pub(crate) fn assign(seen: &[Seen], me: &WorkerId) -> Moves {
+    // Whoever leaves has no share any more: what it still holds is for the others, as soon as it is free.
+    let leavers: BTreeSet<&WorkerId> = seen.iter().filter_map(Seen::leaver).collect();
+    let stays = |worker: &&WorkerId| !leavers.contains(*worker);
     let mut counts: BTreeMap<&WorkerId, usize> = BTreeMap::from([(me, 0)]);
     for shard in seen {
         // A holder that gives its last shard away lives, and has its share of them all.
-        shard.holder.iter().for_each(|holder| _ = counts.entry(holder).or_default());
-        shard.counts_for().into_iter().for_each(|worker| *counts.entry(worker).or_default() += 1);
+        shard.holder.iter().filter(stays).for_each(|holder| _ = counts.entry(holder).or_default());
+        shard.counts_for().into_iter().filter(stays).for_each(|worker| *counts.entry(worker).or_default() += 1);
     }
     let shares = shares(&counts, seen.len());
     let mut room = shares[me].saturating_sub(counts[me]);
@@ -166,6 +174,25 @@ mod tests {
     fn one_that_is_alone_takes_everything_at_once() {
         let shards: Vec<Seen> = (0..7).map(|n| seen(n, None)).collect();
         assert_eq!(assign(&shards, &worker(0)).take.len(), 7);
+    }
+
+    #[test]
+    fn what_one_that_leaves_has_let_go_is_taken_before_it_has_let_go_of_the_rest() {
+        let mut shards: Vec<Seen> = (0..9).map(|n| seen(n, Some(n % 3))).collect();
+        let gone = shards.iter_mut().filter(|shard| shard.holder == Some(worker(2)));
+        for (nth, shard) in gone.enumerate() {
+            (shard.holder, shard.wanted_by) = if nth < 2 { (None, None) } else { (Some(worker(2)), Some(worker(2))) };
+        }
+        // One of the two has five of nine in the end, the other four.
+        assert_eq!(assign(&shards, &worker(0)).take.len(), 2);
+        let taken = assign(&shards, &worker(0)).take.remove(0);
+        shards.iter_mut().filter(|shard| shard.shard == taken).for_each(|shard| shard.holder = Some(worker(0)));
+        assert_eq!(assign(&shards, &worker(1)), Moves { take: assign(&shards, &worker(1)).take, ask: Vec::new() });
+        assert_eq!(assign(&shards, &worker(1)).take.len(), 1);
+        // Nobody asks for what will come anyway.
+        shards.iter_mut().filter(|shard| shard.holder.is_none()).for_each(|shard| shard.holder = Some(worker(1)));
+        assert_eq!(assign(&shards, &worker(0)), Moves::default());
+        assert_eq!(assign(&shards, &worker(1)), Moves::default());
     }
 
     #[test]

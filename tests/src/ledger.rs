@@ -24,12 +24,15 @@ impl MadeUp {
         })
     }
 
-    fn key(&self, n: usize) -> String {
+    /// The key of a record.
+    #[must_use]
+    pub fn key(&self, n: usize) -> String {
         format!("key-{}", n % self.keys)
     }
 
     /// The payload of a record: its number, and text that only it has.
-    fn data(n: usize) -> String {
+    #[must_use]
+    pub fn data(n: usize) -> String {
         let own = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!("{n} {own:016x}{}", "x".repeat(n % 150))
     }
@@ -95,7 +98,12 @@ impl Ledger {
     /// What is wrong; at the end, what is missing too.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        let records = self.made_up.records;
+        self.violations_of(self.made_up.records)
+    }
+
+    /// What is wrong, and what is missing of the first so many records: there were no more in the end.
+    #[must_use]
+    pub fn violations_of(&self, records: usize) -> Vec<String> {
         let missing = self.next.iter().filter(|next| **next < records);
         let missing = missing.map(|next| format!("record {next} is missing"));
         self.violations.iter().cloned().chain(missing).collect()

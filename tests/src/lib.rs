@@ -1,6 +1,7 @@
 //! What the stories and benches share.
 
 pub mod behaviour;
+pub mod lease_log;
 pub mod ledger;
 pub mod measure;
 pub mod sdk;

@@ -11,7 +11,7 @@ use kinesis_core::{
     LeaseStore, MemoryLeaseStore, Ordering, Outcome, Pipeline, Record, SequenceNumber, Sink, StartPosition,
     StreamSource, Subscription, Summary, handler,
 };
-use kinesis_mock::{Faults, Faulty, MemoryStream, Odds};
+use kinesis_mock::{Call, Fault, Faults, Faulty, MemoryStream, Odds};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -151,6 +151,60 @@ async fn what_a_worker_lets_go_at_its_stop_is_read_by_another_one_within_two_sec
     sleep(SECOND).await;
     fleet.expect_all(count);
     second.stop().await;
+}
+
+/// Others left what it had let go for the worker itself, until its last delivery was over: it had too few shards by then, and
+/// lived.
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_lets_go_at_its_stop_is_read_at_once_while_another_shard_is_still_delivered() {
+    let fleet = Fleet::new(8);
+    let (stuck, arrived) = (Arc::new(Mutex::new(None)), Arc::clone(&fleet.arrived));
+    let sink = {
+        let stuck = Arc::clone(&stuck);
+        handler(move |record: Record| {
+            let (is_stuck, arrived) =
+                (*stuck.lock().unwrap() == Some(record.partition_key.clone()), Arc::clone(&arrived));
+            async move {
+                if is_stuck {
+                    sleep(15 * SECOND).await;
+                }
+                let mut keys = arrived.lock().unwrap();
+                let seen = keys.entry(record.partition_key.to_string()).or_default();
+                if !seen.contains(&record.sequence_number) {
+                    seen.push(record.sequence_number);
+                }
+                Outcome::Delivered
+            }
+        })
+    };
+    let (first, second) = (fleet.worker_with(fleet.store.clone(), sink, 1), fleet.worker(2));
+    let mut count = fleet.put_for(30 * SECOND).await;
+    fleet.expect_balanced(2).await;
+    // Whoever has this key, one delivery of four shards takes its time, or none: then the other worker is stopped instead.
+    *stuck.lock().unwrap() = Some("key-0".into());
+    count += fleet.put_for(2 * SECOND).await;
+    first.stop.send(()).unwrap();
+    sleep(2 * SECOND).await;
+    assert_eq!(fleet.held().await.values().sum::<usize>(), 8, "{:?}", fleet.held().await);
+    assert!(!first.run.is_finished(), "it still delivers a record");
+    first.run.await.unwrap().unwrap();
+    count += fleet.put_for(2 * SECOND).await;
+    sleep(2 * SECOND).await;
+    fleet.expect_balanced(1).await;
+    fleet.expect_all(count);
+    second.stop().await;
+}
+
+/// A stop in the middle of a claim left the lease to run out: whoever came next waited for it for ten seconds.
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_a_claim_is_not_answered_leaves_no_lease_behind() {
+    let fleet = Fleet::new(2);
+    let faults = Faults::none().on(Call::Claim, 1, Fault::DropReply);
+    let worker = fleet.worker_over(Faulty::new(fleet.store.clone(), faults), 1);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(fleet.held().await.values().sum::<usize>(), 1, "it does not know that it holds this");
+    worker.stop().await;
+    assert!(fleet.held().await.is_empty(), "{:?}", fleet.held().await);
 }
 
 #[tokio::test(start_paused = true)]

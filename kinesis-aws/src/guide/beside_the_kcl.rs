@@ -92,7 +92,7 @@
 //! | `streamName`, `shardId` | S | the KCL, multi-stream |
 //! | `pendingCheckpoint`, `pendingCheckpointSubSequenceNumber`, `pendingCheckpointState` | S, N, B | the KCL; removed with the next cursor |
 //! | `cursors` | B | us: each subscription's place, in few bytes |
-//! | `nonce`, `wantedBy` | N, S | us: who wrote last; who asks for the lease |
+//! | `nonce`, `wantedBy` | N, S | us: who wrote last; who asks for the lease, or its owner when that is about to stop |
 //! | `ofStream` | S | us: the stream, where the key does not tell it. Leases of a stream that was deleted and created anew are refused |
 //!
 //! Attributes of others stay, and so do items that are no leases, those of a KCL 3.x in the same table among them.

@@ -88,7 +88,8 @@ pub trait LeaseStore: Debug + Send + Sync + 'static {
     /// As [`list`](Self::list). After an error the claim may have been applied: look at the row again.
     async fn claim(&self, seen: &Lease, me: &WorkerId) -> Result<Option<HeldLease>>;
 
-    /// Asks the holder to hand the lease over to `me`. `false`: the holder changed, or somebody else asked before.
+    /// Asks the holder to hand the lease over to `me`. `false`: the holder changed, or somebody else asked before. A holder
+    /// asks for its own lease to say that it is about to stop.
     ///
     /// # Errors
     ///

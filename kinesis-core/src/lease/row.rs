@@ -84,7 +84,8 @@ pub struct Lease {
     pub counter: u64,
     /// The nonce of the claim that wrote last.
     pub nonce: Option<Nonce>,
-    /// The worker that asked the holder to hand over.
+    /// The worker that asked the holder to hand over; the holder itself when it is about to stop, for others to count on it
+    /// no more.
     pub wanted_by: Option<WorkerId>,
     /// The shards it came from.
     pub parents: BTreeSet<ShardId>,

@@ -137,6 +137,10 @@ impl Keeper {
     /// Has the runner finish what is in flight when somebody asks for the shard, so that it can be handed over.
     fn heed(&self, renewed: Renewed, handover: &mut Option<(WorkerId, Instant)>) {
         let Renewed::WantedBy(asker) = renewed else { return };
+        if self.held.lease().owner.as_ref() == Some(&asker) {
+            // What this worker has said of itself: it leaves, and the runner knows.
+            return;
+        }
         if handover.is_none() {
             tracing::info!(shard = %self.held.key().shard, %asker, "handing the shard over");
             // A runner that is gone needs no command.

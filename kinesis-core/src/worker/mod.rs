@@ -24,12 +24,12 @@ use crate::budget::{Account, Budget};
 use crate::error::{Error, Result};
 use crate::feed::RingSize;
 use crate::lane::Counters;
-use crate::lease::{LeaseStore, WorkerId};
+use crate::lease::{Lease, LeaseStore, WorkerId};
 use crate::observe::{Event, Observer};
 use crate::pipeline::{Registry, Request, Subscription, default_cap};
 use crate::retry::RetryPolicy;
 use crate::selector::ChannelFrom;
-use crate::shard::ShardId;
+use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
 use crate::source::{ShardEnd, StreamSource};
 
@@ -97,6 +97,8 @@ pub(crate) struct Worker {
     registry: Registry,
     requests: mpsc::UnboundedReceiver<Request>,
     shards: Shards,
+    /// Claims without an answer, and the rows that they were made of: cut off by the stop, or lost on the way.
+    unanswered: BTreeMap<ShardId, Lease>,
     tasks: JoinSet<Ended>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
     rng: fastrand::Rng,
@@ -122,6 +124,7 @@ impl Worker {
             requests,
             rng: fastrand::Rng::with_seed(config.seed),
             shards: Shards::default(),
+            unanswered: BTreeMap::new(),
             tasks: JoinSet::new(),
             notices: mpsc::unbounded_channel(),
             stale: true,
@@ -147,8 +150,9 @@ impl Worker {
                 if let Err(error) = synced {
                     self.fail(error);
                 }
-                // What a worker lets go, another one has seen within 2 s of a failover of 10 s.
-                recheck_at = Instant::now() + self.config.failover / 6;
+                // What a worker lets go, another one reads within 2 s of a failover of 10 s: it looks after 1.25 s, and has
+                // time for claiming and opening on a busy machine.
+                recheck_at = Instant::now() + self.config.failover / 8;
             }
             if self.done.failure.is_some() || self.is_finished() {
                 break;
@@ -254,13 +258,16 @@ impl Worker {
 
     /// Finishes what is in flight, stores and releases each shard as soon as it is drained.
     async fn drain(&mut self) {
-        if self.tasks.is_empty() {
+        if self.tasks.is_empty() && self.unanswered.is_empty() {
             return;
         }
         self.config.observer.on(&Event::Draining);
         self.shards.tell(|| Command::Drain);
+        let _announced = self.announce_leave();
         let patience = if broken::is(Part::DeadlineIgnored) { 100 } else { 1 };
         let deadline = Instant::now() + self.config.drain * patience;
+        // A store that does not answer now either keeps nobody waiting: those leases run out.
+        let _ = timeout_at(deadline.min(Instant::now() + self.config.failover / 3), self.disown()).await;
         if timeout_at(deadline, self.join_all()).await.is_err() {
             self.done.drain_timed_out = true;
             self.shards.tell(|| Command::Stop);
@@ -268,6 +275,49 @@ impl Worker {
             let _ = timeout_at(deadline + self.config.failover, self.join_all()).await;
         }
         self.tasks.shutdown().await;
+    }
+
+    /// Says on the shards still held that this worker leaves. Others would take it for one that has too few shards, and
+    /// leave it what it has just let go. What is not said when the drain is over need not be said.
+    fn announce_leave(&self) -> JoinSet<()> {
+        let mut announced = JoinSet::new();
+        let others = self.shards.waits_for_lease();
+        for (shard, _) in self.shards.held().filter(|_| others) {
+            let (store, me) = (Arc::clone(&self.config.store), self.config.me.clone());
+            let row = Lease::new(self.config.source.stream(), &Shard::new(shard.clone()));
+            let row = Lease { owner: Some(me.clone()), ..row };
+            announced.spawn(async move {
+                // Unsaid, the others come when the last shard is let go.
+                if let Err(error) = store.request(&row, &me).await {
+                    tracing::debug!(shard = %row.key.shard, error = error.chain(), "could not say that this worker leaves");
+                }
+            });
+        }
+        announced
+    }
+
+    /// Lets go of what claims without an answer may have taken.
+    async fn disown(&mut self) {
+        for (shard, seen) in std::mem::take(&mut self.unanswered) {
+            if let Err(error) = self.disown_shard(&seen).await {
+                tracing::warn!(%shard, error = error.chain(), "a lease that may be this worker's is left to run out");
+            }
+        }
+    }
+
+    /// The claim may have been done, or be on its way still. One more claim comes before it, or finds that it was done.
+    async fn disown_shard(&self, seen: &Lease) -> Result<()> {
+        let (store, me) = (&self.config.store, &self.config.me);
+        while let Some(row) = store.get(&seen.key).await? {
+            if row.owner.as_ref() != Some(me) && row.counter != seen.counter {
+                // Somebody has written since, so that what is on its way is void.
+                return Ok(());
+            }
+            if let Some(mut held) = store.claim(&row, me).await? {
+                return store.release(&mut held, None, None).await;
+            }
+        }
+        Ok(())
     }
 
     async fn join_all(&mut self) {

@@ -104,7 +104,10 @@ impl Worker {
                 }
             }
         };
-        match config.store.claim(&row, &config.me).await? {
+        self.unanswered.insert(shard.id.clone(), row.clone());
+        let claimed = config.store.claim(&row, &config.me).await?;
+        self.unanswered.remove(&shard.id);
+        match claimed {
             Some(held) => self.start(held).await,
             None => {
                 self.shards.lost_race(&row);

@@ -171,6 +171,13 @@ async fn a_request_reaches_the_holder(rig: Rig) -> Kept {
     let mut next = rig.claim(&seen, "d").await?;
     let renewed = rig.store.advance(&mut next, None).await?;
     ensure!(renewed == Renewed::Held, "c asked the holder before, and d is told {renewed:?}");
+    let seen = rig.get(next.key()).await?;
+    ensure!(
+        rig.store.request(&seen, &worker("d")).await?,
+        "nobody has asked d for its lease, and d itself was told no"
+    );
+    let wanted_by = rig.get(next.key()).await?.wanted_by;
+    ensure!(wanted_by == Some(worker("d")), "d asked for its own lease, which is wanted by {wanted_by:?}");
     Ok(())
 }
 
