@@ -65,9 +65,11 @@ fn receiver(channels: &[String], mute: &Arc<Notify>) -> Receiver {
             async move { printed }
         }
     };
+    // What comes again is shown again.
+    let receiver = Receiver::new().remember(0);
     match channels {
-        [] => Receiver::new().fallback(print()),
-        _ => channels.iter().fold(Receiver::new(), |receiver, channel| receiver.on(channel.as_str(), print())),
+        [] => receiver.fallback(print()),
+        _ => channels.iter().fold(receiver, |receiver, channel| receiver.on(channel.as_str(), print())),
     }
 }
 

@@ -110,7 +110,7 @@ impl Subscriber {
         let events = Arc::new(Mutex::new(Vec::new()));
         let arrivals = Arc::clone(&events);
         let (send, count) = watch::channel(0);
-        let receiver = Receiver::new().body_limit(1 << 30).fallback(move |event: Event| {
+        let receiver = Receiver::new().remember(0).body_limit(1 << 30).fallback(move |event: Event| {
             let mut events = arrivals.lock().unwrap();
             events.push(event);
             let _ = send.send(events.len());
