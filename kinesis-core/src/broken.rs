@@ -24,6 +24,12 @@ macro_rules! parts {
                 }
             }
 
+            /// Whether it takes several workers to notice.
+            #[must_use]
+            pub const fn is_of_a_fleet(self) -> bool {
+                self as usize >= Self::RenewalWaitsForDeliveries as usize
+            }
+
             /// What is wrong when it is broken.
             #[must_use]
             pub const fn describe(self) -> &'static str {
@@ -102,13 +108,24 @@ parts! {
     FalseGap = "false-gap",
     /// A subscription that shall halt at a gap jumps.
     GapDoesNotHalt = "gap-does-not-halt",
+    /// A lease is renewed only when its deliveries have come further.
+    RenewalWaitsForDeliveries = "renewal-waits-for-deliveries",
+    /// A write on a lease that had no answer is taken for one that was accepted.
+    LostReplyIsSuccess = "lost-reply-is-success",
+    /// Who cannot renew a lease does not look at the clock, and works on until it is told.
+    ExpiryNotWatched = "expiry-not-watched",
+    /// A parent that another worker holds counts as finished.
+    ParentElsewhereIsFinished = "parent-elsewhere-is-finished",
+    /// A shard that is handed over is let go in the middle of its deliveries.
+    HandOverBeforeDrain = "hand-over-before-drain",
+    /// A worker with too few shards asks nobody for more.
+    NobodyAsks = "nobody-asks",
+    /// The store takes the writes of a worker that has lost its lease.
+    StoreDoesNotFence = "store-does-not-fence",
 }
 
 #[cfg(feature = "broken")]
-pub use switch::with;
-
-#[cfg(feature = "broken")]
-pub(crate) use switch::is;
+pub use switch::{is, with};
 
 #[cfg(feature = "broken")]
 mod switch {
@@ -136,7 +153,8 @@ mod switch {
     }
 
     /// Whether a part is broken.
-    pub(crate) fn is(part: Part) -> bool {
+    #[must_use]
+    pub fn is(part: Part) -> bool {
         BROKEN.get() == Some(part)
     }
 }

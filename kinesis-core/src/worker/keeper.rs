@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::runner::Command;
 use crate::broken::{self, Part};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{HeldLease, LeaseStore, Progress, Renewed, WorkerId};
 use crate::observe::{Event, Observer};
 
@@ -86,7 +86,7 @@ impl Keeper {
                         return Kept::Lost;
                     }
                 }
-                () = sleep_until(due) => {}
+                () = sleep_until(due), if !broken::is(Part::RenewalWaitsForDeliveries) => {}
             }
             if handover.as_ref().is_some_and(|(_, until)| *until <= Instant::now()) {
                 // A runner that is gone needs no command.
@@ -95,23 +95,24 @@ impl Keeper {
             let order = self.orders.borrow_and_update().clone();
             let sent = Instant::now();
             self.report_lateness(sent, due);
-            let written = match order {
-                Order::Release(last) => {
-                    let to = handover.as_ref().map(|(asker, _)| asker.clone());
-                    match self.store.release(&mut self.held, Some((*last).clone()), to).await {
-                        Ok(()) => return Kept::Released,
-                        Err(error) => Err(error),
-                    }
+            // A store that does not answer must not hide that the time is over.
+            let until = renewed + self.failover - margin;
+            let Ok(written) = timeout_at(until, self.write(order, asked, &mut unsaved, &mut handover)).await else {
+                if broken::is(Part::ExpiryNotWatched) {
+                    continue;
                 }
-                Order::Hold(progress) => {
-                    // A renewal alone stores nothing that is stored already.
-                    unsaved = progress.filter(|_| asked).or(unsaved);
-                    let renewed = self.store.advance(&mut self.held, unsaved.as_deref()).await;
-                    renewed.map(|renewed| self.heed(renewed, &mut handover))
-                }
+                return Kept::Lost;
+            };
+            let written = match written {
+                Ok(true) => return Kept::Released,
+                written => written,
+            };
+            let written = match written {
+                Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => Ok(false),
+                written => written,
             };
             match written {
-                Ok(()) => {
+                Ok(_) => {
                     renewed = sent;
                     due = sent + interval;
                     if unsaved.take().is_some() {
@@ -128,8 +129,31 @@ impl Keeper {
                 Err(error) if error.kind() == ErrorKind::LeaseLost => return Kept::Lost,
                 Err(error) => return Kept::Failed(error),
             }
-            if renewed.elapsed() + margin >= self.failover {
+            if renewed.elapsed() + margin >= self.failover && !broken::is(Part::ExpiryNotWatched) {
                 return Kept::Lost;
+            }
+        }
+    }
+
+    /// Does what is ordered, and answers whether the lease is let go.
+    async fn write(
+        &mut self,
+        order: Order,
+        asked: bool,
+        unsaved: &mut Option<Arc<Progress>>,
+        handover: &mut Option<(WorkerId, Instant)>,
+    ) -> Result<bool> {
+        match order {
+            Order::Release(last) => {
+                let to = handover.as_ref().map(|(asker, _)| asker.clone());
+                self.store.release(&mut self.held, Some((*last).clone()), to).await.map(|()| true)
+            }
+            Order::Hold(progress) => {
+                // A renewal alone stores nothing that is stored already.
+                *unsaved = progress.filter(|_| asked).or(unsaved.take());
+                let renewed = self.store.advance(&mut self.held, unsaved.as_deref()).await?;
+                self.heed(renewed, handover);
+                Ok(false)
             }
         }
     }
@@ -144,7 +168,10 @@ impl Keeper {
         if handover.is_none() {
             tracing::info!(shard = %self.held.key().shard, %asker, "handing the shard over");
             // A runner that is gone needs no command.
-            let _ = self.commands.send(Command::Drain);
+            let _ = self.commands.send(match broken::is(Part::HandOverBeforeDrain) {
+                true => Command::Stop,
+                false => Command::Drain,
+            });
         }
         let until = handover.take().map_or(Instant::now() + self.drain, |(_, until)| until);
         *handover = Some((asker, until));

@@ -123,6 +123,7 @@ impl Shards {
     fn standing(&self, shard: &ShardId, subscription: &SubscriptionName) -> Standing {
         match self.place(shard, subscription, None) {
             Some(Place::Finished) => Standing::Finished,
+            _ if broken::is(Part::ParentElsewhereIsFinished) && !self.held.contains_key(shard) => Standing::Finished,
             _ if !self.rows.contains_key(shard) => Standing::Missing,
             Some(Place::Reading(_)) => Standing::Reading,
             _ => Standing::Unread,
@@ -204,7 +205,11 @@ impl Shards {
                 },
             });
         }
-        assign(&seen, me)
+        let mut moves = assign(&seen, me);
+        if broken::is(Part::NobodyAsks) {
+            moves.ask.clear();
+        }
+        moves
     }
 
     /// For how long a row has been free for a claim, by our own clock: nobody holds it, or its holder's counter stood still

@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use broken::Broken;
-use kinesis_tests::simulation::{Door, Story, simulate};
+use kinesis_tests::simulation::{Door, Story, simulate, simulate_fleet};
 
-const USAGE: &str = "usage: simulate --seeds N [--from S] [--sdk] [--log]
+const USAGE: &str = "usage: simulate --seeds N [--from S] [--sdk | --fleet] [--log]
        simulate --broken NAME|all|list [--seeds N] [--from S]
 
   --seeds N      how many worlds (default with --broken: 500)
   --from S       the first seed (default 0)
   --sdk          read through the real SDK, polled and pushed in turn, instead of the stream itself
+  --fleet        several workers that share the stream, instead of one after another
   --log          print each world's event log; for a single seed
   --broken NAME  break a part of the pipeline on purpose, all of them in turn, or list them: each has to be caught";
 
@@ -29,6 +30,7 @@ struct Options {
     seeds: u64,
     from: u64,
     sdk: bool,
+    fleet: bool,
     log: bool,
     broken: Option<Broken>,
 }
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
                     if nth >= options.seeds {
                         break;
                     }
-                    let story = run(options.from.wrapping_add(nth), options.sdk);
+                    let story = run(options.from.wrapping_add(nth), &options);
                     violations.fetch_add(story.violations.len() as u64, Ordering::Relaxed);
                     if options.log || !story.violations.is_empty() {
                         let _one_at_a_time = printing.lock();
@@ -72,11 +74,15 @@ fn main() -> ExitCode {
 }
 
 /// Lives through a seed, at times twice.
-fn run(seed: u64, sdk: bool) -> Story {
-    let door = if sdk { Door::sdk(seed) } else { Door::Source };
-    let mut story = simulate(seed, door);
+fn run(seed: u64, options: &Options) -> Story {
+    let live = || match (options.fleet, options.sdk) {
+        (true, _) => simulate_fleet(seed),
+        (false, true) => simulate(seed, Door::sdk(seed)),
+        (false, false) => simulate(seed, Door::Source),
+    };
+    let mut story = live();
     if seed.is_multiple_of(TWICE) {
-        story.compare(&simulate(seed, door));
+        story.compare(&live());
     }
     story
 }
@@ -92,7 +98,7 @@ fn print(story: &Story, log: bool) {
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { seeds: 0, from: 0, sdk: false, log: false, broken: None };
+    let mut options = Options { seeds: 0, from: 0, sdk: false, fleet: false, log: false, broken: None };
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
@@ -101,6 +107,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seeds" => options.seeds = number(value()?)?,
             "--from" => options.from = number(value()?)?,
             "--sdk" => options.sdk = true,
+            "--fleet" => options.fleet = true,
             "--log" => options.log = true,
             "--broken" => options.broken = Some(Broken::parse(&value()?)?),
             _ => return Err(format!("unknown argument {arg:?}")),

@@ -8,7 +8,7 @@ use std::sync::Once;
 pub use kinesis_core::broken::Part;
 use kinesis_core::broken::with;
 
-use super::{Door, live, simulate};
+use super::{Door, fleet, live};
 
 /// A world with a broken part may have so many beats. Nothing that works needs as many, and it takes seconds at most.
 const BEATS: u64 = 300_000;
@@ -27,9 +27,11 @@ pub struct Caught {
 #[must_use]
 pub fn catch(part: Part, mut seeds: Range<u64>) -> Option<Caught> {
     seeds.find_map(|seed| {
-        let story = quietly(|| with(part, || live(seed, Door::Source, BEATS)));
+        let world =
+            |beats| if part.is_of_a_fleet() { fleet::live(seed, beats) } else { live(seed, Door::Source, beats) };
+        let story = quietly(|| with(part, || world(BEATS)));
         let promise = story.violations.first()?.promise;
-        simulate(seed, Door::Source).violations.is_empty().then_some(Caught { seed, promise })
+        world(u64::MAX).violations.is_empty().then_some(Caught { seed, promise })
     })
 }
 

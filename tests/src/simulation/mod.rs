@@ -10,6 +10,7 @@
 
 mod broken;
 mod fate;
+mod fleet;
 mod journal;
 mod model;
 mod plan;
@@ -20,10 +21,13 @@ mod world;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use tokio::runtime::Builder;
+use tokio::sync::Notify;
 
 pub use broken::{Caught, Part, catch};
+pub use fleet::simulate_fleet;
 
 use crate::sdk::Way;
 use model::Model;
@@ -84,6 +88,14 @@ pub struct Seen {
     pub changes: [usize; 6],
     /// Faults of source and store; those of sinks not counted.
     pub faults: usize,
+    /// In a fleet: workers that stood still for longer than a failover time.
+    pub stood_still: usize,
+    /// In a fleet: workers that did not reach the store for a time.
+    pub cut_off: usize,
+    /// In a fleet: leases that were taken from another worker.
+    pub taken_over: usize,
+    /// In a fleet: leases that were handed over.
+    pub handed_over: usize,
 }
 
 impl Story {
@@ -148,19 +160,35 @@ pub fn simulate(seed: u64, door: Door) -> Story {
 
 /// Lives through the world of a seed, for so many beats at most.
 fn live(seed: u64, door: Door, beats: u64) -> Story {
+    let plan = Plan::of(seed, door);
+    told(seed, || Model::new(&plan, door, beats), async |model| world::live(&plan, door, model).await)
+}
+
+/// What a story is told by: what is known of it, and what was wrong in it.
+trait Tale: Sized {
+    /// Says when the story turns in circles.
+    fn spins(&self) -> Arc<Notify>;
+
+    /// A promise was broken.
+    fn violate(&self, promise: &'static str, evidence: String);
+
+    fn into_story(self, seed: u64) -> Story;
+}
+
+/// Has a story happen on a paused clock, and tells it.
+fn told<M: Tale>(seed: u64, begin: impl FnOnce() -> M, live: impl AsyncFnOnce(&M)) -> Story {
     // Nonces are drawn from the thread's generator; nothing depends on their values, but a replay should be exact.
     fastrand::seed(seed);
-    let plan = Plan::of(seed, door);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that could be missing");
-    let model = runtime.block_on(async { Model::new(&plan, door, beats) });
-    let spins = model.state().spins();
+    let model = runtime.block_on(async { begin() });
+    let spins = model.spins();
     let lived = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = spins.notified() => model.violate("a story comes to an end", "something spins".to_owned()),
-                () = world::live(&plan, door, &model) => {}
+                () = live(&model) => {}
             }
         });
     }));

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::fate::Fate;
 use super::journal::Journal;
 use super::plan::{Plan, SubscriptionPlan};
-use super::{Door, Seen, Story, Violation};
+use super::{Door, Seen, Story, Tale, Violation};
 use wants::{Asked, Change, Wish};
 
 /// The model of one story. Clones share it.
@@ -109,6 +109,22 @@ struct InFlight {
     bytes: usize,
 }
 
+impl Tale for Model {
+    fn spins(&self) -> Arc<Notify> {
+        self.state().journal.spins()
+    }
+
+    fn violate(&self, promise: &'static str, evidence: String) {
+        self.state().violate(promise, evidence);
+    }
+
+    fn into_story(self, seed: u64) -> Story {
+        let mut state = self.state();
+        let (violations, seen) = (std::mem::take(&mut state.violations), state.seen);
+        Story { seed, violations, log: state.journal.take(), seen }
+    }
+}
+
 impl Model {
     pub(super) fn new(plan: &Plan, door: Door, beats: u64) -> Self {
         let subscriber = |plan: &SubscriptionPlan| Subscriber {
@@ -155,18 +171,8 @@ impl Model {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn violate(&self, promise: &'static str, evidence: String) {
-        self.state().violate(promise, evidence);
-    }
-
     pub(super) fn line(&self, what: Arguments<'_>) {
         self.state().journal.line(what);
-    }
-
-    pub(super) fn into_story(self, seed: u64) -> Story {
-        let mut state = self.state();
-        let (violations, seen) = (std::mem::take(&mut state.violations), state.seen);
-        Story { seed, violations, log: state.journal.take(), seen }
     }
 }
 
@@ -177,11 +183,6 @@ impl State {
             self.journal.append(format_args!("VIOLATION {promise}: {evidence}"));
             self.violations.push(Violation { promise, evidence, line: self.journal.len() });
         }
-    }
-
-    /// Says when the story turns in circles.
-    pub(super) fn spins(&self) -> Arc<Notify> {
-        self.journal.spins()
     }
 
     pub(super) fn is_calm(&self) -> bool {

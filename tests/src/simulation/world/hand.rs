@@ -9,6 +9,7 @@ use kinesis_core::{ErrorKind, Handle, Result, ShardId, StartPosition};
 use tokio::time::sleep;
 
 use super::{World, subscribing};
+use crate::simulation::Tale;
 use crate::simulation::plan::beginning;
 
 /// What may be asked of the handle; the order is that of [`Seen::changes`](crate::simulation::Seen::changes).

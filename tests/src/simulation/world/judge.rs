@@ -4,6 +4,7 @@ use kinesis_core::{CursorPosition, LeaseStore, Result, ShardId, Summary};
 use kinesis_mock::{Call, Fault, Injected};
 
 use super::World;
+use crate::simulation::Tale;
 
 impl World<'_> {
     /// A worker may end early when the stream has ended, when all subscriptions have halted, or when opening a shard is

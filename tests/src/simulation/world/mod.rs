@@ -17,12 +17,13 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::Door;
 use super::model::Model;
 use super::plan::{Life, Limits, Plan, Reject, SubscriptionPlan, beginning};
 use super::sink::{Letters, TemperedSink};
 use super::store::WatchedStore;
+use super::{Door, Tale};
 use door::{kept, through};
+pub(super) use producer::split_or_merge;
 use producer::{Producer, channel_in, produce};
 
 /// How long the last worker may take once nothing fails any more. Far more than a poll, a failover and a backlog need.

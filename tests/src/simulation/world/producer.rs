@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use kinesis_core::{Error, Record};
+use kinesis_core::{Error, Record, Result, ShardId};
 use kinesis_mock::MemoryStream;
 use tokio::time::sleep;
 
@@ -69,10 +69,22 @@ pub(super) fn channel_in(record: &Record) -> &str {
     text.split(' ').next().unwrap_or_default()
 }
 
-/// Splits an open shard, or merges two neighbours.
+/// Splits or merges, and tells the model.
 fn reshard(stream: &MemoryStream, model: &Model, rng: &mut Rng) {
+    let Some((shard, changed)) = split_or_merge(stream, rng) else { return };
+    let mut state = model.state();
+    state.seen.reshards += usize::from(changed.is_ok());
+    state.line(format_args!("{shard} and its neighbour: {:?}", changed.map_err(|error: Error| error.chain())));
+    state.shards_are(&stream.shards());
+}
+
+/// Splits an open shard, or merges two neighbours: which one, and what it came to.
+pub(in crate::simulation) fn split_or_merge(
+    stream: &MemoryStream,
+    rng: &mut Rng,
+) -> Option<(ShardId, Result<&'static str>)> {
     let open: Vec<_> = stream.shards().into_iter().filter(|shard| !shard.closed).collect();
-    let Some(one) = rng.choice(&open) else { return };
+    let one = rng.choice(&open)?;
     let end = one.hash_range.map(|range| range.end.value());
     let starts_behind = |start: u128| end.is_some_and(|end| end.checked_add(1) == Some(start));
     let neighbour = open.iter().find(|other| other.hash_range.is_some_and(|range| starts_behind(range.start.value())));
@@ -80,10 +92,7 @@ fn reshard(stream: &MemoryStream, model: &Model, rng: &mut Rng) {
         Some(other) if open.len() > 6 || rng.bool() => stream.merge(&one.id, &other.id).map(|_| "merged"),
         _ => stream.split(&one.id).map(|_| "split"),
     };
-    let mut state = model.state();
-    state.seen.reshards += usize::from(changed.is_ok());
-    state.line(format_args!("{} and its neighbour: {:?}", one.id, changed.map_err(|error: Error| error.chain())));
-    state.shards_are(&stream.shards());
+    Some((one.id.clone(), changed))
 }
 
 /// Trims some of what is left, unless the world has calmed down.
