@@ -1,5 +1,8 @@
 //! The connections: one pool that any number of sinks share.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +13,8 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connect::{Connector, Progress};
+use crate::guard::NetworkPolicy;
+use crate::guard::resolver::{Guarded, Resolver, System};
 
 /// A pool of HTTP/1.1 connections. Cloning it is cheap and shares the pool.
 ///
@@ -17,6 +22,21 @@ use crate::connect::{Connector, Progress};
 /// that it is first used on.
 #[derive(Clone, Debug)]
 pub struct Client {
+    shared: Arc<Shared>,
+    pools: Arc<Pools>,
+}
+
+/// What all clones of a client share, whatever the policy of a sink.
+#[derive(Debug)]
+struct Shared {
+    settings: ClientBuilder,
+    /// A connection that one policy allowed is nothing for a sink with another. Pools last as long as their sinks.
+    by_policy: Mutex<HashMap<NetworkPolicy, Weak<Pools>>>,
+}
+
+/// The connections under one policy.
+#[derive(Debug)]
+struct Pools {
     pooled: Http,
     /// Never reuses a connection: for the one request that found a reused one dead.
     fresh: Http,
@@ -37,6 +57,13 @@ impl Client {
         ClientBuilder::default()
     }
 
+    /// This client for a sink with `policy`: the same settings, and the connections of all sinks with that policy.
+    pub(crate) fn under(&self, policy: &NetworkPolicy) -> Self {
+        let shared = Arc::clone(&self.shared);
+        let pools = shared.pools(policy);
+        Self { shared, pools }
+    }
+
     /// Sends a request and returns the reply's head.
     ///
     /// A server may close an idle connection at the very moment a request is written to it. Such a request is sent
@@ -45,10 +72,10 @@ impl Client {
         &self,
         request: impl Fn() -> Request<Full<Bytes>> + Send + Sync,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        match self.pooled.request(request()).await {
+        match self.pools.pooled.request(request()).await {
             Err(error) if is_unanswered_reuse(&error) => {
                 tracing::debug!(%error, "a reused connection was closed before it answered; sending again on a new one");
-                self.fresh.request(request()).await
+                self.pools.fresh.request(request()).await
             }
             answer => answer,
         }
@@ -61,6 +88,19 @@ impl Default for Client {
     }
 }
 
+impl Shared {
+    fn pools(&self, policy: &NetworkPolicy) -> Arc<Pools> {
+        let mut by_policy = self.by_policy.lock().expect("nothing panics while it holds this lock");
+        if let Some(pools) = by_policy.get(policy).and_then(Weak::upgrade) {
+            return pools;
+        }
+        by_policy.retain(|_, pools| pools.strong_count() > 0);
+        let pools = Arc::new(self.settings.pools(policy));
+        by_policy.insert(policy.clone(), Arc::downgrade(&pools));
+        pools
+    }
+}
+
 fn is_unanswered_reuse(error: &legacy::Error) -> bool {
     let mut extras = Extensions::new();
     if let Some(connected) = error.connect_info() {
@@ -70,8 +110,9 @@ fn is_unanswered_reuse(error: &legacy::Error) -> bool {
 }
 
 /// The settings of a [`Client`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientBuilder {
+    resolver: Arc<dyn Resolver>,
     connect_timeout: Duration,
     idle_timeout: Duration,
     max_idle_per_host: usize,
@@ -79,7 +120,12 @@ pub struct ClientBuilder {
 
 impl Default for ClientBuilder {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(20), max_idle_per_host: 64 }
+        Self {
+            resolver: Arc::new(System),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(20),
+            max_idle_per_host: 64,
+        }
     }
 }
 
@@ -107,14 +153,38 @@ impl ClientBuilder {
         self
     }
 
+    /// Asks `resolver` for the addresses of hosts. Default: the system's resolver.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
     /// The pool. No connection is made yet.
     #[must_use]
     pub fn build(self) -> Client {
-        let connector = Connector::new(self.connect_timeout);
+        let shared = Arc::new(Shared { settings: self, by_policy: Mutex::default() });
+        let pools = shared.pools(&NetworkPolicy::default());
+        Client { shared, pools }
+    }
+
+    fn pools(&self, policy: &NetworkPolicy) -> Pools {
+        let guard = Guarded::new(Arc::clone(&self.resolver), policy.clone());
+        let connector = Connector::new(guard, self.connect_timeout);
         let mut http = legacy::Client::builder(TokioExecutor::new());
         http.pool_timer(TokioTimer::new()).pool_idle_timeout(self.idle_timeout);
         let pooled = http.pool_max_idle_per_host(self.max_idle_per_host).build(connector.clone());
         let fresh = http.pool_max_idle_per_host(0).build(connector);
-        Client { pooled, fresh }
+        Pools { pooled, fresh }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("max_idle_per_host", &self.max_idle_per_host)
+            .finish_non_exhaustive()
     }
 }

@@ -16,19 +16,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::Service;
 
-/// Opens connections. Name resolution, every address tried and the handshake share one timeout.
+use crate::guard::resolver::Guarded;
+
+/// Opens connections, to those addresses only that the guard lets through. Name resolution, every address tried and
+/// the handshake share one timeout.
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Guarded>,
+    guard: Guarded,
     timeout: Duration,
 }
 
 impl Connector {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        let mut tcp = HttpConnector::new();
+    pub(crate) fn new(guard: Guarded, timeout: Duration) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(guard.clone());
         // A request is written at once and in full; waiting for more of it only adds latency.
         tcp.set_nodelay(true);
-        Self { tcp, timeout }
+        Self { tcp, guard, timeout }
     }
 }
 
@@ -42,6 +46,10 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        // A host that is plainly an address never comes to the resolver.
+        if let Err(refused) = self.guard.check_literal(uri.host().unwrap_or_default()) {
+            return Box::pin(std::future::ready(Err(refused.into())));
+        }
         let connecting = self.tcp.call(uri);
         let timeout = self.timeout;
         Box::pin(async move {

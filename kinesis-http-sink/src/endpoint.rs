@@ -5,6 +5,8 @@ use std::fmt;
 use http::{HeaderValue, Uri};
 use kinesis_core::{Error, Result};
 
+use crate::guard::{self, NetworkPolicy};
+
 /// A checked URL. Its text form leaves the query out, because tokens travel there.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
@@ -49,6 +51,22 @@ impl Endpoint {
             shown: format!("http://{authority}{}{}", uri.path(), if uri.query().is_some() { "?…" } else { "" }),
             uri,
         })
+    }
+
+    /// Checks a host that is an address in itself; a name is checked when it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for an address that `policy` does not allow.
+    pub(crate) fn check(&self, policy: &NetworkPolicy) -> Result<()> {
+        match guard::host::literal(self.uri.host().unwrap_or_default()) {
+            Some(address) if !policy.allows(address) => Err(Error::invalid(format!(
+                "the URL {:?} is at an address that the network policy does not allow, which is {policy}: \
+                 have the subscriber elsewhere, or allow its network",
+                self.shown
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The URL to request. Cloning it copies no text.

@@ -48,6 +48,7 @@
 mod client;
 mod connect;
 mod endpoint;
+mod guard;
 mod original;
 pub mod receiver;
 mod reply;
@@ -56,6 +57,8 @@ mod sink;
 use http::HeaderName;
 
 pub use client::{Client, ClientBuilder};
+pub use guard::NetworkPolicy;
+pub use guard::resolver::Resolver;
 pub use receiver::{Event, Receiver, ReceiverService};
 pub use sink::{HttpSink, HttpSinkBuilder};
 

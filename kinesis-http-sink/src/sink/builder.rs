@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::HttpSink;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
+use crate::guard::NetworkPolicy;
 use crate::{JSON, WEBHOOK_ID};
 
 /// The settings of an [`HttpSink`].
@@ -32,6 +33,7 @@ use crate::{JSON, WEBHOOK_ID};
 pub struct HttpSinkBuilder {
     endpoint: Result<Endpoint>,
     client: Option<Client>,
+    policy: NetworkPolicy,
     connect_timeout: Option<Duration>,
     timeout: Duration,
     reply_cap: usize,
@@ -59,6 +61,7 @@ impl HttpSinkBuilder {
         Self {
             endpoint: Endpoint::parse(url),
             client: None,
+            policy: NetworkPolicy::default(),
             connect_timeout: None,
             timeout: Duration::from_secs(15),
             reply_cap: 64 * 1024,
@@ -72,6 +75,13 @@ impl HttpSinkBuilder {
     /// Shares the connections of `client` with other sinks. Default: a pool of its own.
     pub fn client(mut self, client: &Client) -> Self {
         self.client = Some(client.clone());
+        self
+    }
+
+    /// Which networks the subscriber may be in. Default: [`NetworkPolicy::private_allowed`]. Sinks that share a client
+    /// share connections only where their policies are equal.
+    pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -127,7 +137,8 @@ impl HttpSinkBuilder {
     /// # Errors
     ///
     /// `Unsupported` for an https URL; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
-    /// the sink's own, a timeout or a concurrency of zero, and a connect timeout beside a shared client.
+    /// the sink's own, a timeout or a concurrency of zero, a connect timeout beside a shared client, and a host that is
+    /// an address which the network policy does not allow.
     pub fn build(self) -> Result<HttpSink> {
         let endpoint = self.endpoint?;
         if let Some(problem) = self.problem {
@@ -157,6 +168,8 @@ impl HttpSinkBuilder {
                 }
             }
         };
+        endpoint.check(&self.policy)?;
+        let client = client.under(&self.policy);
         let mut headers = self.headers;
         headers.insert(header::HOST, endpoint.host());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));

@@ -9,6 +9,7 @@ use kinesis_core::Error;
 
 use crate::connect::ConnectTimeout;
 use crate::endpoint::Endpoint;
+use crate::guard::Refused;
 
 /// Why there is no reply.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ fn sentence(error: &legacy::Error) -> &'static str {
     let io = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_connect() {
         return match io {
+            _ if cause::<Refused>(error).is_some() => {
+                "is at no address that its network policy allows; is the address right, and is its network to be allowed?"
+            }
             Some(io::ErrorKind::ConnectionRefused) => {
                 "refused the connection; is the subscriber running at this address?"
             }
