@@ -6,17 +6,23 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::connect::{Connector, Progress};
+use crate::connect::Connector;
 use crate::guard::NetworkPolicy;
 use crate::guard::resolver::{Guarded, Resolver, System};
+use crate::repeat::{self, Lost};
+#[cfg(feature = "tls")]
+use crate::tls::Trust;
 
-/// A pool of HTTP/1.1 connections. Cloning it is cheap and shares the pool.
+/// A pool of connections. Cloning it is cheap and shares the pool.
+///
+/// Over http it speaks HTTP/1.1. Over https (feature `tls`, on by default) it speaks HTTP/2 with servers that do, with
+/// all requests to a host on one connection, and HTTP/1.1 with all others.
 ///
 /// It follows no redirects, reads no proxy from the environment and keeps no cookies. It belongs to the tokio runtime
 /// that it is first used on.
@@ -64,6 +70,12 @@ impl Client {
         Self { shared, pools }
     }
 
+    /// Reads whom the platform trusts, unless that was done before: the first https sink finds out what is amiss.
+    #[cfg(feature = "tls")]
+    pub(crate) fn check_trust(&self) -> kinesis_core::Result<()> {
+        self.shared.settings.trust.config().map(drop)
+    }
+
     /// Sends a request and returns the reply's head.
     ///
     /// A server may close an idle connection at the very moment a request is written to it. Such a request is sent
@@ -72,13 +84,26 @@ impl Client {
         &self,
         request: impl Fn() -> Request<Full<Bytes>> + Send + Sync,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        match self.pools.pooled.request(request()).await {
-            Err(error) if is_unanswered_reuse(&error) => {
-                tracing::debug!(%error, "a reused connection was closed before it answered; sending again on a new one");
-                self.pools.fresh.request(request()).await
-            }
+        let answer = match self.pools.pooled.request(request()).await {
+            Err(error) => match repeat::allowed(&error) {
+                None => return Err(error),
+                Some(lost) => {
+                    tracing::debug!(%error, "a connection was closed before it answered; sending again");
+                    match lost {
+                        Lost::OnOwn => self.pools.fresh.request(request()).await,
+                        // Its pool gives a dead connection to nobody, and all who lost it share the next one.
+                        #[cfg(feature = "tls")]
+                        Lost::OnShared => self.pools.pooled.request(request()).await,
+                    }
+                }
+            },
             answer => answer,
+        };
+        #[cfg(feature = "tls")]
+        if let Ok(reply) = &answer {
+            repeat::note(reply);
         }
+        answer
     }
 }
 
@@ -101,18 +126,14 @@ impl Shared {
     }
 }
 
-fn is_unanswered_reuse(error: &legacy::Error) -> bool {
-    let mut extras = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    extras.get::<Progress>().is_some_and(Progress::is_unanswered_reuse)
-}
-
 /// The settings of a [`Client`].
 #[derive(Clone)]
 pub struct ClientBuilder {
     resolver: Arc<dyn Resolver>,
+    #[cfg(feature = "tls")]
+    trust: Trust,
+    #[cfg(feature = "tls")]
+    ping_after: Duration,
     connect_timeout: Duration,
     idle_timeout: Duration,
     max_idle_per_host: usize,
@@ -122,6 +143,10 @@ impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             resolver: Arc::new(System),
+            #[cfg(feature = "tls")]
+            trust: Trust::default(),
+            #[cfg(feature = "tls")]
+            ping_after: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(20),
             max_idle_per_host: 64,
@@ -130,7 +155,19 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// How long resolving the name and connecting may take together. Default 5 s.
+    /// Trusts the certificate authorities in `pem`, and no others, to vouch for subscribers. Default: those that the
+    /// platform trusts, or that the file in the variable `SSL_CERT_FILE` holds.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a text without certificates, or with one that cannot be read.
+    #[cfg(feature = "tls")]
+    pub fn ca_certificates(mut self, pem: impl AsRef<[u8]>) -> kinesis_core::Result<Self> {
+        self.trust = Trust::given(pem.as_ref())?;
+        Ok(self)
+    }
+
+    /// How long resolving the name, connecting and the TLS handshake may take together. Default 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -142,6 +179,16 @@ impl ClientBuilder {
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a connection of HTTP/2 may be silent while requests wait on it before it is asked whether anybody is
+    /// still there, and how long it then has to answer. Default 5 s: twice that is less than the usual timeout of an
+    /// exchange, which is 15 s, so that a request on a dead connection is sent again within it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn ping_after(mut self, silence: Duration) -> Self {
+        self.ping_after = silence;
         self
     }
 
@@ -170,9 +217,20 @@ impl ClientBuilder {
 
     fn pools(&self, policy: &NetworkPolicy) -> Pools {
         let guard = Guarded::new(Arc::clone(&self.resolver), policy.clone());
-        let connector = Connector::new(guard, self.connect_timeout);
+        let connector = Connector::new(
+            guard,
+            self.connect_timeout,
+            #[cfg(feature = "tls")]
+            self.trust.clone(),
+        );
         let mut http = legacy::Client::builder(TokioExecutor::new());
         http.pool_timer(TokioTimer::new()).pool_idle_timeout(self.idle_timeout);
+        // A request that timed out takes its HTTP/1.1 connection along. One of HTTP/2 lives on for the others, so it is
+        // asked itself whether anybody is still there.
+        #[cfg(feature = "tls")]
+        http.timer(TokioTimer::new())
+            .http2_keep_alive_interval(self.ping_after)
+            .http2_keep_alive_timeout(self.ping_after);
         let pooled = http.pool_max_idle_per_host(self.max_idle_per_host).build(connector.clone());
         let fresh = http.pool_max_idle_per_host(0).build(connector);
         Pools { pooled, fresh }

@@ -51,8 +51,11 @@ mod endpoint;
 mod guard;
 mod original;
 pub mod receiver;
+mod repeat;
 mod reply;
 mod sink;
+#[cfg(feature = "tls")]
+mod tls;
 
 use http::HeaderName;
 

@@ -136,9 +136,9 @@ impl HttpSinkBuilder {
     ///
     /// # Errors
     ///
-    /// `Unsupported` for an https URL; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
+    /// `Unsupported` for an https URL without the feature `tls`; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
     /// the sink's own, a timeout or a concurrency of zero, a connect timeout beside a shared client, and a host that is
-    /// an address which the network policy does not allow.
+    /// an address which the network policy does not allow, or for https where no certificate authority is trusted.
     pub fn build(self) -> Result<HttpSink> {
         let endpoint = self.endpoint?;
         if let Some(problem) = self.problem {
@@ -169,6 +169,10 @@ impl HttpSinkBuilder {
             }
         };
         endpoint.check(&self.policy)?;
+        #[cfg(feature = "tls")]
+        if endpoint.is_https() {
+            client.check_trust()?;
+        }
         let client = client.under(&self.policy);
         let mut headers = self.headers;
         headers.insert(header::HOST, endpoint.host());
