@@ -24,6 +24,10 @@ use crate::tls::Trust;
 /// Over http it speaks HTTP/1.1. Over https (feature `tls`, on by default) it speaks HTTP/2 with servers that do, with
 /// all requests to a host on one connection, and HTTP/1.1 with all others.
 ///
+/// A request that was lost with a connection which had served before, and one that an HTTP/2 server says it did not look
+/// at, is sent again once and at once. No byte of a reply may have come; what a server did with it before it went away is
+/// not known, so a record may come twice, as ever.
+///
 /// It follows no redirects, reads no proxy from the environment and keeps no cookies. It belongs to the tokio runtime
 /// that it is first used on.
 #[derive(Clone, Debug)]

@@ -32,6 +32,25 @@
 //! # }
 //! ```
 //!
+//! # Where a subscriber may be
+//!
+//! The URL may be https, with the feature `tls`, which is on by default: the certificate is verified against what the
+//! platform trusts, or against [authorities of your own](ClientBuilder::ca_certificates). Which networks may be connected
+//! to is a sink's [`NetworkPolicy`]: by default public and private ones, and not those where clouds keep credentials.
+//!
+//! ```
+//! # #[cfg(feature = "tls")]
+//! # fn sink(authority: &[u8]) -> kinesis_core::Result<kinesis_http_sink::HttpSink> {
+//! use kinesis_http_sink::{Client, HttpSink, NetworkPolicy};
+//!
+//! let client = Client::builder().ca_certificates(authority)?.build();
+//! HttpSink::builder("https://subscriber.example.com/events")
+//!     .client(&client)
+//!     .network_policy(NetworkPolicy::public_only())
+//!     .build()
+//! # }
+//! ```
+//!
 //! # The service behind the URL
 //!
 //! ```no_run

@@ -132,7 +132,8 @@ impl HttpSinkBuilder {
         self
     }
 
-    /// The sink. No connection is made yet.
+    /// The sink. No connection is made yet. The first https sink of a process reads which certificate authorities the
+    /// platform trusts, from files.
     ///
     /// # Errors
     ///
