@@ -88,21 +88,23 @@ impl Client {
         &self,
         request: impl Fn() -> Request<Full<Bytes>> + Send + Sync,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        let answer = match self.pools.pooled.request(request()).await {
-            Err(error) => match repeat::allowed(&error) {
-                None => return Err(error),
-                Some(lost) => {
-                    tracing::debug!(%error, "a connection was closed before it answered; sending again");
-                    match lost {
-                        Lost::OnOwn => self.pools.fresh.request(request()).await,
-                        // Its pool gives a dead connection to nobody, and all who lost it share the next one.
-                        #[cfg(feature = "tls")]
-                        Lost::OnShared => self.pools.pooled.request(request()).await,
-                    }
-                }
-            },
-            answer => answer,
+        let error = match self.pools.pooled.request(request()).await {
+            Ok(reply) => {
+                #[cfg(feature = "tls")]
+                repeat::note(&reply);
+                return Ok(reply);
+            }
+            Err(error) => error,
         };
+        let again = match repeat::allowed(&error) {
+            None => return Err(error),
+            Some(Lost::OnOwn) => &self.pools.fresh,
+            // Its pool gives a dead connection to nobody, and all who lost it share the next one.
+            #[cfg(feature = "tls")]
+            Some(Lost::OnShared) => &self.pools.pooled,
+        };
+        tracing::debug!(%error, "a connection was closed before it answered; sending again");
+        let answer = again.request(request()).await;
         #[cfg(feature = "tls")]
         if let Ok(reply) = &answer {
             repeat::note(reply);
