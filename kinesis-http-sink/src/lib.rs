@@ -32,6 +32,25 @@
 //! # }
 //! ```
 //!
+//! # Where a subscriber may be
+//!
+//! The URL may be https, with the feature `tls`, which is on by default: the certificate is verified against what the
+//! platform trusts, or against [authorities of your own](ClientBuilder::ca_certificates). Which networks may be connected
+//! to is a sink's [`NetworkPolicy`]: by default public and private ones, and not those where clouds keep credentials.
+//!
+//! ```
+//! # #[cfg(feature = "tls")]
+//! # fn sink(authority: &[u8]) -> kinesis_core::Result<kinesis_http_sink::HttpSink> {
+//! use kinesis_http_sink::{Client, HttpSink, NetworkPolicy};
+//!
+//! let client = Client::builder().ca_certificates(authority)?.build();
+//! HttpSink::builder("https://subscriber.example.com/events")
+//!     .client(&client)
+//!     .network_policy(NetworkPolicy::public_only())
+//!     .build()
+//! # }
+//! ```
+//!
 //! # The service behind the URL
 //!
 //! ```no_run
@@ -49,15 +68,21 @@ mod client;
 mod connect;
 mod endpoint;
 mod format;
+mod guard;
 pub mod receiver;
+mod repeat;
 mod reply;
 mod signature;
 mod sink;
+#[cfg(feature = "tls")]
+mod tls;
 
 use http::HeaderName;
 
 pub use client::{Client, ClientBuilder};
 pub use format::{CloudEvents, Format};
+pub use guard::NetworkPolicy;
+pub use guard::resolver::Resolver;
 pub use receiver::{Event, Receiver, ReceiverService, Stop};
 pub use signature::Secret;
 pub use sink::{HttpSink, HttpSinkBuilder};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -241,6 +241,44 @@ async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_
     for worker in workers {
         worker.stop().await;
     }
+}
+
+/// A subscription that waits for a parent was let in only where its worker had read the parent itself: finished elsewhere, it
+/// waited for ever.
+#[tokio::test(start_paused = true)]
+async fn a_child_is_read_when_another_worker_has_finished_its_parent() {
+    let fleet = Fleet::new(1);
+    let slow_ones: Arc<Mutex<BTreeSet<SequenceNumber>>> = Arc::default();
+    let started = |seed| {
+        let slow_ones = Arc::clone(&slow_ones);
+        let slow = handler(move |record: Record| {
+            let slow_ones = Arc::clone(&slow_ones);
+            async move {
+                sleep(20 * SECOND).await;
+                slow_ones.lock().unwrap().insert(record.sequence_number);
+                Outcome::Delivered
+            }
+        });
+        let quick = handler(|_: Record| async {});
+        let mut pipeline = Pipeline::builder("fleet", fleet.stream.clone()).leases(fleet.store.clone()).seed(seed);
+        pipeline = pipeline.subscribe(Subscription::new("quick", quick).start_at(StartPosition::TrimHorizon));
+        pipeline = pipeline.subscribe(Subscription::new("slow", slow).start_at(StartPosition::TrimHorizon));
+        let (stop, stopped) = oneshot::channel();
+        let run = tokio::spawn(pipeline.build().unwrap().run_until(async { drop(stopped.await) }));
+        Worker { stop, run }
+    };
+    fleet.stream.put_all((0..4).map(|n| (format!("key-{n}"), "x"))).unwrap();
+    let first = started(1);
+    sleep(SECOND).await;
+    fleet.stream.split(&fleet.stream.shards()[0].id).unwrap();
+    fleet.stream.put_all((0..4).map(|n| (format!("key-{n}"), "x"))).unwrap();
+    sleep(2 * SECOND).await;
+    // It is handed a child while the first still delivers the parent to the slow one.
+    let second = started(2);
+    sleep(400 * SECOND).await;
+    assert_eq!(slow_ones.lock().unwrap().len(), 8);
+    first.stop().await;
+    second.stop().await;
 }
 
 /// Handing over one shard late was told as a drain of the whole worker that had timed out.

@@ -157,7 +157,8 @@ impl Worker {
             if self.done.failure.is_some() || self.is_finished() {
                 break;
             }
-            let look_at = self.retry_at.or_else(|| self.shards.waits_for_lease().then_some(recheck_at));
+            let waits = self.shards.waits_for_lease() || self.shards.waits_for_parent();
+            let look_at = self.retry_at.or_else(|| waits.then_some(recheck_at));
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,

@@ -232,6 +232,12 @@ impl Shards {
         !self.watched.is_empty()
     }
 
+    /// Whether a subscription waits here for a parent that is not held here: only the rows tell when it is finished.
+    pub(super) fn waits_for_parent(&self) -> bool {
+        let is_elsewhere = |shard| self.lineage.parents(shard).any(|parent| !self.held.contains_key(parent));
+        self.held.iter().any(|(shard, held)| !held.gated.is_empty() && is_elsewhere(shard))
+    }
+
     /// Someone was faster: what is known of the row is old.
     pub(super) fn lost_race(&mut self, row: &Lease) {
         self.watched.insert(row.key.shard.clone(), (row.counter, Instant::now()));

@@ -42,6 +42,10 @@ impl Worker {
             self.shards.list(&listing);
         }
         self.learn(records);
+        // Others may have finished the parents of shards that are held here.
+        for name in self.attached.keys() {
+            self.shards.open_gates(name);
+        }
         let wanted = self.shards.wanted(&self.working());
         let moves = self.shards.moves(&wanted, &config.me, config.failover);
         for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {

@@ -16,6 +16,7 @@ use crate::WEBHOOK_ID;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::format::Format;
+use crate::guard::NetworkPolicy;
 use crate::signature::{Secret, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 
 /// The settings of an [`HttpSink`].
@@ -38,6 +39,7 @@ use crate::signature::{Secret, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 pub struct HttpSinkBuilder {
     endpoint: Result<Endpoint>,
     client: Option<Client>,
+    policy: NetworkPolicy,
     connect_timeout: Option<Duration>,
     timeout: Duration,
     reply_cap: usize,
@@ -72,6 +74,7 @@ impl HttpSinkBuilder {
         Self {
             endpoint: Endpoint::parse(url),
             client: None,
+            policy: NetworkPolicy::default(),
             connect_timeout: None,
             timeout: Duration::from_secs(15),
             reply_cap: 64 * 1024,
@@ -90,6 +93,13 @@ impl HttpSinkBuilder {
     /// Shares the connections of `client` with other sinks. Default: a pool of its own.
     pub fn client(mut self, client: &Client) -> Self {
         self.client = Some(client.clone());
+        self
+    }
+
+    /// Which networks the subscriber may be in. Default: [`NetworkPolicy::private_allowed`]. Sinks that share a client
+    /// share connections only where their policies are equal.
+    pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -187,12 +197,14 @@ impl HttpSinkBuilder {
         self
     }
 
-    /// The sink. No connection is made yet.
+    /// The sink. No connection is made yet. The first https sink of a process reads which certificate authorities the
+    /// platform trusts, from files.
     ///
     /// # Errors
     ///
-    /// `Unsupported` for an https URL; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
-    /// the sink's own, a timeout or a concurrency of zero, and a connect timeout beside a shared client.
+    /// `Unsupported` for an https URL without the feature `tls`; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
+    /// the sink's own, a timeout or a concurrency of zero, a connect timeout beside a shared client, and a host that is
+    /// an address which the network policy does not allow, or for https where no certificate authority is trusted.
     pub fn build(self) -> Result<HttpSink> {
         let endpoint = self.endpoint?;
         if let Some(problem) = self.problem {
@@ -223,6 +235,12 @@ impl HttpSinkBuilder {
             }
         };
         self.format.check()?;
+        endpoint.check(&self.policy)?;
+        #[cfg(feature = "tls")]
+        if endpoint.is_https() {
+            client.check_trust()?;
+        }
+        let client = client.under(&self.policy);
         let mut headers = self.headers;
         headers.insert(header::HOST, endpoint.host());
         headers.insert(header::CONTENT_TYPE, self.format.content_type());

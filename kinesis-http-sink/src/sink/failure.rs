@@ -1,6 +1,5 @@
 //! An exchange that brought no whole reply: which one of the few things happened, and what can be done about it.
 
-use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use kinesis_core::Error;
 
 use crate::connect::ConnectTimeout;
 use crate::endpoint::Endpoint;
+use crate::guard::Refused;
+use crate::repeat::cause;
 
 /// Why there is no reply.
 #[derive(Debug)]
@@ -37,9 +38,16 @@ impl Failure {
 }
 
 fn sentence(error: &legacy::Error) -> &'static str {
+    #[cfg(feature = "tls")]
+    if let Some(sentence) = crate::tls::sentence(error) {
+        return sentence;
+    }
     let io = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_connect() {
         return match io {
+            _ if cause::<Refused>(error).is_some() => {
+                "is at no address that its network policy allows; is the address right, and is its network to be allowed?"
+            }
             Some(io::ErrorKind::ConnectionRefused) => {
                 "refused the connection; is the subscriber running at this address?"
             }
@@ -53,16 +61,4 @@ fn sentence(error: &legacy::Error) -> &'static str {
         Some(hyper) if hyper.is_parse() => "answered something that is not HTTP; is the port right?",
         _ => "closed the connection before it answered",
     }
-}
-
-/// The first cause of type `T` behind `error`.
-fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

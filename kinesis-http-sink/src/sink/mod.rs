@@ -92,7 +92,7 @@ impl HttpSink {
     ///
     /// # Errors
     ///
-    /// `Unsupported` for https, `Invalid` for a text that is no usable URL. No connection is made yet.
+    /// As [`HttpSinkBuilder::build`]. No connection is made yet.
     pub fn new(url: &str) -> Result<Self> {
         Self::builder(url).build()
     }
