@@ -1,6 +1,6 @@
 //! A small share of the simulated worlds; `cargo run --release -p kinesis-tests --example simulate` lives through many.
 
-use kinesis_tests::simulation::{Door, Part, catch, simulate};
+use kinesis_tests::simulation::{Door, Part, Seen, catch, simulate, simulate_fleet};
 
 /// Enough for every kind of fault to meet every kind of subscription, and over in seconds without optimisation.
 const SEEDS: u64 = 150;
@@ -43,6 +43,27 @@ fn no_seed_breaks_a_promise_over_the_wire() {
     let stories = (0..60).map(|seed| simulate(seed, Door::sdk(seed)));
     let broken: String = stories.filter(|story| !story.violations.is_empty()).map(|story| story.to_string()).collect();
     assert!(broken.is_empty(), "{broken}");
+}
+
+/// Several workers at once, with every kind of bad luck.
+#[test]
+fn no_fleet_breaks_a_promise() {
+    let stories: Vec<_> = (0..60).map(simulate_fleet).collect();
+    let broken: String = stories.iter().filter(|story| !story.violations.is_empty()).map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "{broken}");
+    let seen = |what: fn(&Seen) -> usize| stories.iter().map(|story| what(&story.seen)).sum::<usize>();
+    let counts = [
+        ("crashes", seen(|seen| seen.crashes)),
+        ("stops", seen(|seen| seen.stops)),
+        ("splits and merges", seen(|seen| seen.reshards)),
+        ("workers that stood still", seen(|seen| seen.stood_still)),
+        ("workers cut off", seen(|seen| seen.cut_off)),
+        ("leases taken over", seen(|seen| seen.taken_over)),
+        ("leases handed over", seen(|seen| seen.handed_over)),
+    ];
+    for (what, count) in counts {
+        assert!(count > 0, "no {what}");
+    }
 }
 
 /// A part is broken on purpose, one after another: a simulation that finds nothing may be blind.

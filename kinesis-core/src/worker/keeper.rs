@@ -96,13 +96,10 @@ impl Keeper {
             let sent = Instant::now();
             self.report_lateness(sent, due);
             // A store that does not answer must not hide that the time is over.
-            let until = renewed + self.failover - margin;
-            let Ok(written) = timeout_at(until, self.write(order, asked, &mut unsaved, &mut handover)).await else {
-                if broken::is(Part::ExpiryNotWatched) {
-                    continue;
-                }
-                return Kept::Lost;
-            };
+            let patience =
+                if broken::is(Part::ExpiryNotWatched) { self.failover * 1000 } else { self.failover - margin };
+            let write = self.write(order, asked, &mut unsaved, &mut handover);
+            let Ok(written) = timeout_at(renewed + patience, write).await else { return Kept::Lost };
             let written = match written {
                 Ok(true) => return Kept::Released,
                 written => written,

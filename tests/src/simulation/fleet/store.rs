@@ -208,7 +208,7 @@ impl LeaseStore for Watched {
         if let (Some(before), Some(me)) = (before, me) {
             let mut state = self.model.state();
             state.written(self.worker, &before, &me, last.as_ref());
-            state.seen.handed_over += usize::from(to.is_some());
+            state.let_go(&before.key.shard, to.is_some());
         }
         Ok(())
     }
