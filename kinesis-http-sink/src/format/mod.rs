@@ -1,7 +1,7 @@
 //! How records travel: what a request says of them, written for a sink and read again for a receiver.
 //!
 //! Each format has a file of its own, with both directions. [`Format`] chooses one for a sink, [`Written`] keeps what
-//! several sinks of one format send, and [`read`] finds out which format a request has.
+//! several sinks of one format send, and [`read`](read()) finds out which format a request has.
 
 mod cloud_events;
 mod lambda;
