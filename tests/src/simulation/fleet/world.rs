@@ -198,7 +198,8 @@ impl World<'_> {
         while !self.model.state().has_all() && Instant::now() < until {
             sleep(DRAIN).await;
         }
-        sleep(self.plan.failover * 3 + DRAIN).await;
+        // And one may be handed over once more after the last delivery.
+        sleep(self.plan.failover * 3 + self.plan.slow * 2 + DRAIN * 2).await;
         self.check_balance().await;
         self.stream.finish();
         for worker in std::mem::take(&mut self.workers) {
