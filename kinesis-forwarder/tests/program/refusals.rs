@@ -18,7 +18,7 @@ async fn a_command_line_that_cannot_work_is_refused_at_once() {
         (&["--input", "no/such.json", "--to", url], "error: cannot read the input no/such.json: No such file"),
         (&["--input", ".", "--to", url], "error: cannot read the input .: it is a directory"),
         (&["--input", "-", "--to", "nonsense"], "error: the URL \"nonsense\" has no scheme"),
-        (&["--input", "-", "--to", "https://host/"], "error: the URL \"https://host/\" is https"),
+        (&["--input", "-", "--to", "ftp://host/"], "error: the URL \"ftp://host/\" has the scheme \"ftp\""),
         (&["--input", "-", "--to", "http://host:port/"], "error: the URL \"http://host:port/\""),
         (&["--input", "-", "--to", url, "--max-age", "soon"], "error: invalid value 'soon' for '--max-age <DURATION>'"),
         (&["--input", "-", "--to", url, "--parallel", "0"], "error: invalid value '0' for '--parallel <N>'"),
