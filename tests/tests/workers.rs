@@ -243,6 +243,25 @@ async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_
     }
 }
 
+/// A worker that held nothing ended by itself when another one had come to the end of a shard whose children had no row yet.
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_shards_waits_for_the_children_of_those_of_others() {
+    for nth in 0..40 {
+        let fleet = Fleet::new(1);
+        let (first, second) = (fleet.worker(1), fleet.worker(2));
+        let mut count = fleet.put_for(5 * SECOND).await;
+        sleep(Duration::from_millis(nth * 33)).await;
+        fleet.stream.split(&fleet.stream.shards()[0].id).unwrap();
+        count += fleet.put_for(40 * SECOND).await;
+        assert!(!first.run.is_finished() && !second.run.is_finished());
+        fleet.expect_balanced(2).await;
+        sleep(5 * SECOND).await;
+        fleet.expect_all(count);
+        first.stop().await;
+        second.stop().await;
+    }
+}
+
 /// A subscription that waits for a parent was let in only where its worker had read the parent itself: finished elsewhere, it
 /// waited for ever.
 #[tokio::test(start_paused = true)]

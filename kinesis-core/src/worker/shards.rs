@@ -60,7 +60,7 @@ impl Shards {
         self.lineage.observe_listing(listing);
         listing.iter().for_each(|shard| self.know(shard));
         self.listed = true;
-        self.gone = self.rows.keys().filter(|shard| !self.lineage.contains(shard)).cloned().collect();
+        self.gone = self.named().filter(|shard| !self.lineage.contains(shard)).cloned().collect();
     }
 
     fn know(&mut self, shard: &Shard) {
@@ -88,7 +88,13 @@ impl Shards {
 
     pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = Lease>) {
         self.rows = rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect();
-        self.listed &= self.rows.keys().all(|shard| self.lineage.contains(shard) || self.gone.contains(shard));
+        let all_known = self.named().all(|shard| self.lineage.contains(shard) || self.gone.contains(shard));
+        self.listed &= all_known;
+    }
+
+    /// Shards that the rows speak of. A child may be named before anybody has made a row of it.
+    fn named(&self) -> impl Iterator<Item = &ShardId> {
+        self.rows.keys().chain(self.rows.values().flat_map(|row| &row.children))
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Lease> {

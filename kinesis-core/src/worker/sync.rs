@@ -46,7 +46,12 @@ impl Worker {
         for name in self.attached.keys() {
             self.shards.open_gates(name);
         }
-        let wanted = self.shards.wanted(&self.working());
+        let mut wanted = self.shards.wanted(&self.working());
+        if wanted.is_empty() && listing.is_empty() {
+            // Before this worker looks no more: others may have come to the end of shards whose children have no row yet.
+            self.shards.list(&config.source.list_shards().await?);
+            wanted = self.shards.wanted(&self.working());
+        }
         let moves = self.shards.moves(&wanted, &config.me, config.failover);
         for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {
             self.take_shard(shard).await?;
