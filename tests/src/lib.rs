@@ -1,6 +1,7 @@
 //! What the stories and benches share.
 
 pub mod behaviour;
+pub mod forwarder;
 pub mod lease_log;
 pub mod ledger;
 pub mod measure;

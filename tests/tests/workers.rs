@@ -246,20 +246,21 @@ async fn children_are_shared_and_none_is_read_before_its_parents_wherever_those_
 /// A worker that held nothing ended by itself when another one had come to the end of a shard whose children had no row yet.
 #[tokio::test(start_paused = true)]
 async fn a_worker_without_shards_waits_for_the_children_of_those_of_others() {
-    for nth in 0..40 {
-        let fleet = Fleet::new(1);
-        let (first, second) = (fleet.worker(1), fleet.worker(2));
-        let mut count = fleet.put_for(5 * SECOND).await;
-        sleep(Duration::from_millis(nth * 33)).await;
-        fleet.stream.split(&fleet.stream.shards()[0].id).unwrap();
-        count += fleet.put_for(40 * SECOND).await;
-        assert!(!first.run.is_finished() && !second.run.is_finished());
-        fleet.expect_balanced(2).await;
-        sleep(5 * SECOND).await;
-        fleet.expect_all(count);
-        first.stop().await;
-        second.stop().await;
-    }
+    let fleet = Fleet::new(1);
+    // The first makes its second row, that of a child, when the other one has looked.
+    let slow = Faults::none().on(Call::Create, 2, Fault::Delay(5 * SECOND));
+    let first = fleet.worker_over(Faulty::new(fleet.store.clone(), slow), 1);
+    sleep(SECOND).await;
+    let second = fleet.worker(2);
+    let mut count = fleet.put_for(5 * SECOND).await;
+    fleet.stream.split(&fleet.stream.shards()[0].id).unwrap();
+    count += fleet.put_for(40 * SECOND).await;
+    assert!(!first.run.is_finished() && !second.run.is_finished());
+    fleet.expect_balanced(2).await;
+    sleep(5 * SECOND).await;
+    fleet.expect_all(count);
+    first.stop().await;
+    second.stop().await;
 }
 
 /// A subscription that waits for a parent was let in only where its worker had read the parent itself: finished elsewhere, it
@@ -334,6 +335,28 @@ async fn a_shard_whose_sink_does_not_end_in_time_is_handed_over_all_the_same_and
     first.stop.send(()).unwrap();
     assert!(!first.run.await.unwrap().unwrap().drain_timed_out);
     second.stop().await;
+}
+
+/// A renewal had all the time that the store took: a worker whose call hung worked on beside the one that had taken over.
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_renewal_hangs_delivers_nothing_once_its_lease_has_run_out() {
+    let fleet = Fleet::new(1);
+    let began = Instant::now();
+    let last: Arc<Mutex<Duration>> = Arc::default();
+    let told = Arc::clone(&last);
+    let sink = handler(move |_: Record| {
+        *told.lock().unwrap() = began.elapsed();
+        async { Outcome::Delivered }
+    });
+    // From the third write on none has an answer for an hour, nor has another claim.
+    let hour = || Fault::Delay(3600 * SECOND);
+    let hangs = (3..20).fold(Faults::none(), |faults, nth| faults.on(Call::Advance, nth, hour()));
+    let hangs = (2..20).fold(hangs, |faults, nth| faults.on(Call::Claim, nth, hour()));
+    let worker = fleet.worker_with(Faulty::new(fleet.store.clone(), hangs), sink, 1);
+    fleet.put_for(60 * SECOND).await;
+    // Two writes were answered, within the interval of five seconds each, and a failover time is ten.
+    assert!(*last.lock().unwrap() <= 20 * SECOND, "still delivering after {:?}", last.lock().unwrap());
+    worker.crash();
 }
 
 /// Splits or merges at random, as far as the stream allows it.

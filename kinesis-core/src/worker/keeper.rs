@@ -34,6 +34,13 @@ pub(super) enum Kept {
     Failed(Error),
 }
 
+/// How the lease stands after a write.
+#[derive(Debug)]
+enum Written {
+    Held,
+    LetGo,
+}
+
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) store: Arc<dyn LeaseStore>,
@@ -101,11 +108,8 @@ impl Keeper {
             let write = self.write(order, asked, &mut unsaved, &mut handover);
             let Ok(written) = timeout_at(renewed + patience, write).await else { return Kept::Lost };
             let written = match written {
-                Ok(true) => return Kept::Released,
-                written => written,
-            };
-            let written = match written {
-                Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => Ok(false),
+                Ok(Written::LetGo) => return Kept::Released,
+                Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => Ok(Written::Held),
                 written => written,
             };
             match written {
@@ -132,25 +136,25 @@ impl Keeper {
         }
     }
 
-    /// Does what is ordered, and answers whether the lease is let go.
+    /// Does what is ordered. Dropped before its end, nobody knows what is stored: the lease has to be given up then.
     async fn write(
         &mut self,
         order: Order,
         asked: bool,
         unsaved: &mut Option<Arc<Progress>>,
         handover: &mut Option<(WorkerId, Instant)>,
-    ) -> Result<bool> {
+    ) -> Result<Written> {
         match order {
             Order::Release(last) => {
                 let to = handover.as_ref().map(|(asker, _)| asker.clone());
-                self.store.release(&mut self.held, Some((*last).clone()), to).await.map(|()| true)
+                self.store.release(&mut self.held, Some((*last).clone()), to).await.map(|()| Written::LetGo)
             }
             Order::Hold(progress) => {
                 // A renewal alone stores nothing that is stored already.
                 *unsaved = progress.filter(|_| asked).or(unsaved.take());
                 let renewed = self.store.advance(&mut self.held, unsaved.as_deref()).await?;
                 self.heed(renewed, handover);
-                Ok(false)
+                Ok(Written::Held)
             }
         }
     }

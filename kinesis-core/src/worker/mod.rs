@@ -157,7 +157,7 @@ impl Worker {
             if self.done.failure.is_some() || self.is_finished() {
                 break;
             }
-            let waits = self.shards.waits_for_lease() || self.shards.waits_for_parent();
+            let waits = self.shards.waits_for_lease() || self.shards.waits_for_parent(&self.working());
             let look_at = self.retry_at.or_else(|| waits.then_some(recheck_at));
             tokio::select! {
                 biased;

@@ -238,10 +238,11 @@ impl Shards {
         !self.watched.is_empty()
     }
 
-    /// Whether a subscription waits here for a parent that is not held here: only the rows tell when it is finished.
-    pub(super) fn waits_for_parent(&self) -> bool {
+    /// Whether one of `subscriptions` waits here for a parent that is not held here: only the rows tell when it is finished.
+    pub(super) fn waits_for_parent(&self, subscriptions: &[SubscriptionName]) -> bool {
         let is_elsewhere = |shard| self.lineage.parents(shard).any(|parent| !self.held.contains_key(parent));
-        self.held.iter().any(|(shard, held)| !held.gated.is_empty() && is_elsewhere(shard))
+        let waits = |held: &Held| subscriptions.iter().any(|name| held.gated.contains(name));
+        self.held.iter().any(|(shard, held)| waits(held) && is_elsewhere(shard))
     }
 
     /// Someone was faster: what is known of the row is old.

@@ -43,14 +43,15 @@ impl Worker {
         }
         self.learn(records);
         // Others may have finished the parents of shards that are held here.
-        for name in self.attached.keys() {
+        let working = self.working();
+        for name in &working {
             self.shards.open_gates(name);
         }
-        let mut wanted = self.shards.wanted(&self.working());
+        let mut wanted = self.shards.wanted(&working);
         if wanted.is_empty() && listing.is_empty() {
             // Before this worker looks no more: others may have come to the end of shards whose children have no row yet.
             self.shards.list(&config.source.list_shards().await?);
-            wanted = self.shards.wanted(&self.working());
+            wanted = self.shards.wanted(&working);
         }
         let moves = self.shards.moves(&wanted, &config.me, config.failover);
         for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {
@@ -91,7 +92,7 @@ impl Worker {
     }
 
     /// The subscriptions that have not halted.
-    fn working(&self) -> Vec<SubscriptionName> {
+    pub(super) fn working(&self) -> Vec<SubscriptionName> {
         let working = self.attached.iter().filter(|(_, attached)| !attached.counters.is_halted());
         working.map(|(name, _)| name.clone()).collect()
     }

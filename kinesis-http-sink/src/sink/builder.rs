@@ -202,9 +202,10 @@ impl HttpSinkBuilder {
     ///
     /// # Errors
     ///
-    /// `Unsupported` for an https URL without the feature `tls`; `Invalid` for a text that is no usable URL, a header that cannot be sent or is
-    /// the sink's own, a timeout or a concurrency of zero, a connect timeout beside a shared client, and a host that is
-    /// an address which the network policy does not allow, or for https where no certificate authority is trusted.
+    /// `Unsupported` for an https URL without the feature `tls`. `Invalid` for a text that is no usable URL, a header that
+    /// cannot be sent or is the sink's own, a format whose settings cannot be, a timeout or a concurrency of zero, a connect
+    /// timeout beside a shared client, a host that is an address which the network policy does not allow, and for https
+    /// where no certificate authority is trusted.
     pub fn build(self) -> Result<HttpSink> {
         let endpoint = self.endpoint?;
         if let Some(problem) = self.problem {

@@ -64,8 +64,8 @@ use refusals::Refusals;
 /// # What a reply is
 ///
 /// A reply counts when it is whole: one whose body breaks off or does not end in time is none, whatever its status. Of
-/// a body beyond the [cap](HttpSinkBuilder::reply_cap) the rest is not read, the connection is closed, and the status
-/// counts.
+/// a body beyond the [cap](HttpSinkBuilder::reply_cap) the rest is not read and the status counts; its connection is closed,
+/// or over HTTP/2 its stream.
 ///
 /// When all records of a delivery are to be tried again, [`deliver`](Sink::deliver) returns the first failure as its
 /// error, so that whoever watches the pipeline reads the reason.

@@ -7,9 +7,10 @@ mod script;
 mod tap;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use kinesis_tests::forwarder;
 use promises::Promises;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -74,7 +75,7 @@ async fn play(options: &Options) -> bool {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { runs: 1, seed: u64::from(fastrand::u32(..)), forwarder: built()? };
+    let mut options = Options { runs: 1, seed: u64::from(fastrand::u32(..)), forwarder: forwarder::built()? };
     while let Some(arg) = args.next() {
         let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
         let wrong = |_| format!("{arg} wants a number, not {value:?}");
@@ -85,16 +86,6 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             _ => return Err(format!("unknown argument {arg:?}")),
         }
     }
-    if !options.forwarder.is_file() {
-        let way_out = "build it first, with `cargo build -p kinesis-forwarder` and the same profile";
-        return Err(format!("there is no program {}: {way_out}", options.forwarder.display()));
-    }
+    forwarder::check(&options.forwarder)?;
     Ok(options)
-}
-
-/// The forwarder beside this program: in the folder above that of the examples.
-fn built() -> Result<PathBuf, String> {
-    let me = std::env::current_exe().map_err(|error| format!("cannot tell where this program is: {error}"))?;
-    let folder = me.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    Ok(folder.join(format!("kinesis-forwarder{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Output, Stdio};
 use std::time::Duration;
 
+use kinesis_tests::forwarder;
 use kinesis_tests::ledger::MadeUp;
 use receiver::Receiver;
 use tokio::process::Command;
@@ -143,7 +144,7 @@ async fn run_to_the_end(
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { runs: 10, records: 20_000, seed: fastrand::u64(..), forwarder: built()? };
+    let mut options = Options { runs: 10, records: 20_000, seed: fastrand::u64(..), forwarder: forwarder::built()? };
     while let Some(arg) = args.next() {
         let value = args.next().ok_or_else(|| format!("{arg} wants a value"))?;
         let wrong = |_| format!("{arg} wants a number, not {value:?}");
@@ -155,16 +156,6 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             _ => return Err(format!("unknown argument {arg:?}")),
         }
     }
-    if !options.forwarder.is_file() {
-        let way_out = "build it first, with `cargo build -p kinesis-forwarder` and the same profile";
-        return Err(format!("there is no program {}: {way_out}", options.forwarder.display()));
-    }
+    forwarder::check(&options.forwarder)?;
     Ok(options)
-}
-
-/// The forwarder beside this program: in the folder above that of the examples.
-fn built() -> Result<PathBuf, String> {
-    let me = std::env::current_exe().map_err(|error| format!("cannot tell where this program is: {error}"))?;
-    let folder = me.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    Ok(folder.join(format!("kinesis-forwarder{}", std::env::consts::EXE_SUFFIX)))
 }
