@@ -60,7 +60,14 @@
 //!   `a_take_of_the_kcl_fences_us_and_its_checkpoint_moves_our_cursors`, `a_lease_has_one_owner_whoever_takes_it`)
 //! - We take a lease of the KCL when its counter has stood still for a
 //!   [`failover`](kinesis_core::PipelineBuilder::failover). Keep it at the KCL's `failoverTimeMillis`; both default to 10 s.
-//! - Between our own workers a lease is handed over when one asks for it. The KCL does not know of that, and is not asked.
+//! - Each counts the other in the balance. Between our own workers a lease is handed over when one asks for it. A worker of
+//!   the KCL is asked, too, and does not know of that: where it has more than its share and has not handed a lease over
+//!   after the [drain](kinesis_core::PipelineBuilder::drain_within) and two failovers, 50 s by default, the lease is taken,
+//!   one at a look, as workers of the KCL take from each other. (`kinesis-core`, `worker/tests.rs`:
+//!   `a_holder_that_does_not_hand_over_is_left_its_share_and_no_more`)
+//! - The lease of a parent is removed when the stream does not list the shard any more and every subscription is in a shard
+//!   that came from it. A worker of the KCL removes leases earlier. (`kinesis-core`, `worker/shards/spent.rs`:
+//!   `a_parents_row_goes_when_the_stream_does_not_list_it_any_more_the_oldest_first`)
 //! - Every record is done by one program or the other: let both do the same thing with it.
 //!
 //! # What becomes of cursors

@@ -91,7 +91,8 @@ pub(super) fn read(keys: &Keys, item: &Item) -> Result<Row, NoLease> {
     check_mode(keys, lease_key, stream)?;
     if let Some(of) = text(item, OF_STREAM).filter(|of| keys.is_of_another(of)) {
         return Err(NoLease::Refused(Error::invalid(format!(
-            "the lease {lease_key:?} is of the stream {of} (account:name:second of creation), not of this one: a stream that              was created anew needs another lease table, or this one emptied"
+            "the lease {lease_key:?} is of the stream {of} (account:name:second of creation), not of this one: a stream that \
+             was created anew needs another lease table, or this one emptied"
         ))));
     }
     let key = keys

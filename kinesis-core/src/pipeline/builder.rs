@@ -99,7 +99,8 @@ impl PipelineBuilder {
         self
     }
 
-    /// How long a drain may take. Default 30 s.
+    /// How long a drain may take. Default 30 s. Workers that share a stream should have the same: a shard that was asked for
+    /// and is not handed over within this time and two failovers is taken.
     pub fn drain_within(mut self, deadline: Duration) -> Self {
         self.drain = deadline;
         self

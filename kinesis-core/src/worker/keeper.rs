@@ -45,6 +45,8 @@ enum Written {
 pub(super) struct Keeper {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) held: HeldLease,
+    /// When the claim was sent: others count from its arrival, which may have been long before the answer.
+    pub(super) claimed: Instant,
     pub(super) failover: Duration,
     /// How long the deliveries in flight may take when the lease is handed over.
     pub(super) drain: Duration,
@@ -76,7 +78,7 @@ impl Keeper {
     async fn keep(&mut self) -> Kept {
         // A third: two renewals may fail before the lease is in danger. The margin covers the way to the store.
         let (interval, margin) = (self.failover / 3, self.failover / 10);
-        let mut renewed = Instant::now();
+        let mut renewed = self.claimed;
         let mut due = renewed + interval;
         let mut unsaved: Option<Arc<Progress>> = None;
         let mut running = true;

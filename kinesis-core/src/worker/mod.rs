@@ -7,6 +7,8 @@ mod keeper;
 mod runner;
 mod shards;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,5 +1,8 @@
 //! What a worker knows of its stream: the family of shards, who is how far, which shards it holds. Synchronous.
 
+mod deaf;
+mod spent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
 use crate::source::ShardEnd;
+use deaf::Requests;
 
 /// A lease that nobody takes for so many failover times is for whoever sees it, beyond its share: those for whom it was
 /// left do not come.
@@ -34,6 +38,7 @@ pub(super) struct Shards {
     finished: BTreeSet<(ShardId, SubscriptionName)>,
     /// Counters of rows that are not held here, and since when they stand still on our clock.
     watched: BTreeMap<ShardId, (u64, Instant)>,
+    requests: Requests,
     /// Whether no listing is wanted: it is at the start, when a shard has ended, and when a row is of an unknown shard.
     listed: bool,
     /// Shards with a row that the stream does not retain any more.
@@ -190,8 +195,9 @@ impl Shards {
     }
 
     /// What this worker does about the shards that it `wants` and those that it holds: it takes what is free of them, and
-    /// asks for what others have too much of.
-    pub(super) fn moves(&mut self, wanted: &[Shard], me: &WorkerId, failover: Duration) -> Moves {
+    /// asks for what others have too much of. Who is asked has `patience` to hand over.
+    pub(super) fn moves(&mut self, wanted: &[Shard], me: &WorkerId, failover: Duration, patience: Duration) -> Moves {
+        self.observe_requests();
         let held = self.held.keys().map(|shard| Seen {
             shard: shard.clone(),
             holder: Some(me.clone()),
@@ -207,7 +213,7 @@ impl Shards {
                 Some(row) if row.owner.as_ref() == Some(me) => Seen { is_overdue: true, ..free },
                 Some(row) => match self.free_for(&row, me, failover) {
                     Some(since) => Seen { is_overdue: since >= failover * OVERDUE, ..free },
-                    None => Seen { holder: row.owner, wanted_by: row.wanted_by, ..free },
+                    None => Seen { wanted_by: self.asker(&row, me, patience), holder: row.owner, ..free },
                 },
             });
         }
@@ -215,6 +221,7 @@ impl Shards {
         if broken::is(Part::NobodyAsks) {
             moves.ask.clear();
         }
+        self.take_from_the_deaf(&mut moves, me, patience);
         moves
     }
 

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use super::attach::{self, Place};
 use super::keeper::{Keeper, Order};
@@ -42,6 +43,7 @@ impl Worker {
             self.shards.list(&listing);
         }
         self.learn(records);
+        self.remove_spent().await;
         // Others may have finished the parents of shards that are held here.
         let working = self.working();
         for name in &working {
@@ -53,7 +55,9 @@ impl Worker {
             self.shards.list(&config.source.list_shards().await?);
             wanted = self.shards.wanted(&working);
         }
-        let moves = self.shards.moves(&wanted, &config.me, config.failover);
+        // A holder of ours hears of a request with its next renewal, has its drain, and writes once more.
+        let patience = config.drain + config.failover * 2;
+        let moves = self.shards.moves(&wanted, &config.me, config.failover, patience);
         for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {
             self.take_shard(shard).await?;
         }
@@ -64,6 +68,22 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Removes rows that nobody needs any more. Nobody waits for it either: what cannot be removed stays.
+    async fn remove_spent(&mut self) {
+        while let Some(row) = self.shards.next_spent().cloned() {
+            let removed = self.config.store.remove(&row).await;
+            let shard = &row.key.shard;
+            match &removed {
+                Ok(true) => {
+                    tracing::info!(%shard, "removed the row of a shard that the stream does not retain any more")
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%shard, error = error.chain(), "the row of a shard that is gone stays"),
+            }
+            self.shards.spent(shard, removed.unwrap_or(false));
+        }
     }
 
     /// Takes in who subscribes as the store has it now: another worker may have been asked for a change.
@@ -115,10 +135,11 @@ impl Worker {
             }
         };
         self.unanswered.insert(shard.id.clone(), row.clone());
+        let sent = Instant::now();
         let claimed = config.store.claim(&row, &config.me).await?;
         self.unanswered.remove(&shard.id);
         match claimed {
-            Some(held) => self.start(held).await,
+            Some(held) => self.start(held, sent).await,
             None => {
                 self.shards.lost_race(&row);
                 Ok(())
@@ -126,8 +147,8 @@ impl Worker {
         }
     }
 
-    /// Puts a runner and a keeper on a shard that was claimed.
-    async fn start(&mut self, mut held: HeldLease) -> Result<()> {
+    /// Puts a runner and a keeper on a shard whose claim was sent at this time.
+    pub(super) async fn start(&mut self, mut held: HeldLease, claimed: Instant) -> Result<()> {
         let config = Arc::clone(&self.config);
         let shard = held.key().shard.clone();
         let (report, reports) = mpsc::unbounded_channel();
@@ -181,6 +202,7 @@ impl Worker {
         let keeper = Keeper {
             store: Arc::clone(&config.store),
             held,
+            claimed,
             failover: config.failover,
             drain: config.drain,
             orders,
@@ -300,7 +322,7 @@ mod tests {
         let seen = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
         let ours = store.claim(&seen, &"app".into()).await.unwrap().unwrap();
         let theirs = store.claim(ours.lease(), &"other".into()).await.unwrap().unwrap();
-        worker.start(ours).await.unwrap();
+        worker.start(ours, Instant::now()).await.unwrap();
         store.release(&mut { theirs }, None, None).await.unwrap();
         let row = store.get(&ShardKey::new(source.stream(), &"0".into())).await.unwrap().unwrap();
         assert_eq!((row.owner, worker.tasks.len()), (None, 0));

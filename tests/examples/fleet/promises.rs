@@ -16,6 +16,11 @@ impl Promises {
         self.broken += usize::from(!kept);
     }
 
+    /// What was seen, and may be otherwise.
+    pub(crate) fn tell(&self, name: &str, found: impl Display) {
+        println!("  {name}: {found}");
+    }
+
     /// How long something took.
     pub(crate) fn within(&mut self, name: &str, took: Duration, most: Duration) {
         self.keep(name, format!("{:.1} s", took.as_secs_f64()), format!("<= {}", most.as_secs()), took <= most);
