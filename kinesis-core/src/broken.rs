@@ -115,6 +115,8 @@ parts! {
     LostReplyIsSuccess = "lost-reply-is-success",
     /// Who cannot renew a lease does not look at the clock, and works on until it is told.
     ExpiryNotWatched = "expiry-not-watched",
+    /// Whether a lease has run out is told by the time of day, and the clocks of two machines are hours apart.
+    ExpiryByTimeOfDay = "expiry-by-time-of-day",
     /// A parent that another worker holds counts as finished.
     ParentElsewhereIsFinished = "parent-elsewhere-is-finished",
     /// A shard that is handed over is let go in the middle of its deliveries.

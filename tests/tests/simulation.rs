@@ -58,6 +58,7 @@ fn no_fleet_breaks_a_promise() {
         ("splits and merges", seen(|seen| seen.reshards)),
         ("workers that stood still", seen(|seen| seen.stood_still)),
         ("workers cut off", seen(|seen| seen.cut_off)),
+        ("records that the KCL processed", seen(|seen| seen.by_the_kcl)),
         ("leases taken over", seen(|seen| seen.taken_over)),
         ("leases handed over", seen(|seen| seen.handed_over)),
     ];

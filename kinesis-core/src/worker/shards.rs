@@ -237,7 +237,8 @@ impl Shards {
             return Some(since.elapsed());
         }
         let early = if broken::is(Part::LeaseTakenEarly) { 2 } else { 1 };
-        since.elapsed().checked_sub(failover / early)
+        let apart = if broken::is(Part::ExpiryByTimeOfDay) { Duration::from_secs(2 * 60 * 60) } else { Duration::ZERO };
+        (since.elapsed() + apart).checked_sub(failover / early)
     }
 
     /// Whether there are others, who may take what is for them, hand over what they were asked for, or be gone.

@@ -49,6 +49,8 @@ pub struct Violation {
 pub struct Story {
     /// The seed.
     pub seed: u64,
+    /// Which worlds it is a seed of, as `simulate` is asked for them.
+    pub worlds: &'static str,
     /// Every promise that was broken.
     pub violations: Vec<Violation>,
     /// The event log.
@@ -94,6 +96,8 @@ pub struct Seen {
     pub cut_off: usize,
     /// In a fleet: leases that were taken from another worker.
     pub taken_over: usize,
+    /// In a fleet: records that a worker of the KCL processed.
+    pub by_the_kcl: usize,
     /// In a fleet: leases that were handed over.
     pub handed_over: usize,
 }
@@ -127,7 +131,7 @@ impl fmt::Display for Story {
                 writeln!(f, "    {line}")?;
             }
         }
-        writeln!(f, "again: --from {} --seeds 1 --log", self.seed)
+        writeln!(f, "again: {} --from {} --seeds 1 --log", self.worlds, self.seed)
     }
 }
 
@@ -161,7 +165,8 @@ pub fn simulate(seed: u64, door: Door) -> Story {
 /// Lives through the world of a seed, for so many beats at most.
 fn live(seed: u64, door: Door, beats: u64) -> Story {
     let plan = Plan::of(seed, door);
-    told(seed, || Model::new(&plan, door, beats), async |model| world::live(&plan, door, model).await)
+    let worlds = if door == Door::Source { "simulate" } else { "simulate --sdk" };
+    told(seed, worlds, || Model::new(&plan, door, beats), async |model| world::live(&plan, door, model).await)
 }
 
 /// What a story is told by: what is known of it, and what was wrong in it.
@@ -176,7 +181,7 @@ trait Tale: Sized {
 }
 
 /// Has a story happen on a paused clock, and tells it.
-fn told<M: Tale>(seed: u64, begin: impl FnOnce() -> M, live: impl AsyncFnOnce(&M)) -> Story {
+fn told<M: Tale>(seed: u64, worlds: &'static str, begin: impl FnOnce() -> M, live: impl AsyncFnOnce(&M)) -> Story {
     // Nonces are drawn from the thread's generator; nothing depends on their values, but a replay should be exact.
     fastrand::seed(seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -196,5 +201,5 @@ fn told<M: Tale>(seed: u64, begin: impl FnOnce() -> M, live: impl AsyncFnOnce(&M
         model.violate("nothing panics", "the simulation itself; see the message above".to_owned());
     }
     drop(runtime);
-    model.into_story(seed)
+    Story { worlds, ..model.into_story(seed) }
 }

@@ -46,12 +46,15 @@ pub(super) struct State {
     /// The last write on a lease by its holder, and who that is, where somebody holds it.
     written: BTreeMap<ShardId, (Option<usize>, Instant)>,
     alive: BTreeSet<usize>,
+    /// Which workers are of the KCL.
+    kcl: BTreeSet<usize>,
     lost: BTreeMap<(usize, ShardId), Instant>,
 }
 
 #[derive(Debug, Default)]
 struct ShardFacts {
     parents: Vec<ShardId>,
+    closed: bool,
     puts: Vec<usize>,
 }
 
@@ -67,7 +70,7 @@ impl Tale for Model {
     fn into_story(self, seed: u64) -> Story {
         let mut state = self.state();
         let violations = std::mem::take(&mut state.violations);
-        Story { seed, violations, log: state.journal.take(), seen: state.seen }
+        Story { seed, worlds: "", violations, log: state.journal.take(), seen: state.seen }
     }
 }
 
@@ -89,6 +92,7 @@ impl Model {
             has: Default::default(),
             written: BTreeMap::new(),
             alive: BTreeSet::new(),
+            kcl: BTreeSet::new(),
             lost: BTreeMap::new(),
         })))
     }
@@ -129,9 +133,23 @@ impl State {
         };
     }
 
+    pub(super) fn is_of_the_kcl(&mut self, worker: usize) {
+        self.kcl.insert(worker);
+    }
+
+    /// The records of a shard in their order, and whether no more will come.
+    pub(super) fn records_on(&self, shard: &ShardId) -> (Vec<(SequenceNumber, usize)>, bool) {
+        let places = self.places.iter().filter(|((on, _), _)| on == shard);
+        let mut places: Vec<_> = places.map(|((_, number), nth)| (*number, *nth)).collect();
+        places.sort_unstable();
+        (places, self.shards.get(shard).is_some_and(|facts| facts.closed))
+    }
+
     pub(super) fn shards_are(&mut self, shards: &[Shard]) {
         for shard in shards {
-            self.shards.entry(shard.id.clone()).or_default().parents.clone_from(&shard.parents);
+            let facts = self.shards.entry(shard.id.clone()).or_default();
+            facts.parents.clone_from(&shard.parents);
+            facts.closed = shard.closed;
         }
     }
 
@@ -161,7 +179,19 @@ impl State {
         if last.is_some_and(|last| last > self.failover) && luck.goes_on_since() > WAKING {
             self.violate("who could not renew in time delivers nothing", format!("{who}, {last:?} after it did"));
         }
-        self.check_parents(of, &shard, &who);
+        self.taken(of, &shard, &who, nths, takes);
+    }
+
+    /// A worker of the KCL has processed records for a subscription.
+    pub(super) fn processed(&mut self, worker: usize, of: usize, shard: &ShardId, nths: Vec<usize>) {
+        let who = format!("{} by worker {worker}, of the KCL, on {shard}", NAMES[of]);
+        self.journal.line(format_args!("{who}: {nths:?}"));
+        self.seen.by_the_kcl += nths.len();
+        self.taken(of, shard, &who, nths, true);
+    }
+
+    fn taken(&mut self, of: usize, shard: &ShardId, who: &str, nths: Vec<usize>, takes: bool) {
+        self.check_parents(of, shard, who);
         for nth in nths {
             let key = &self.keys[&self.puts[nth].1];
             let earlier = key.iter().take_while(|other| **other < nth).find(|other| !self.has[of].contains(other));
@@ -204,8 +234,12 @@ impl State {
         let from_another = before.owner.as_ref().is_some_and(|owner| owner != me);
         if let Some((by, at)) = self.written.get(shard).copied().filter(|_| from_another) {
             self.seen.taken_over += 1;
-            // The thief stands for whatever may happen to a lease, so it is not bound by the rule.
-            if at.elapsed() < self.failover && !me.starts_with("a-thief") {
+            // The thief stands for whatever may happen to a lease; one of the KCL steals from who lives, and does not hear
+            // who asks.
+            let by_its_rules = me.starts_with("a-thief")
+                || self.kcl.contains(&worker)
+                || before.wanted_by.is_some() && by.is_some_and(|by| self.kcl.contains(&by));
+            if at.elapsed() < self.failover && !by_its_rules {
                 let evidence = format!("{shard} of worker {by:?}, {:?} after it wrote", at.elapsed());
                 self.violate("no lease is taken from a worker that may live", evidence);
             }

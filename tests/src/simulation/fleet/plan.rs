@@ -47,6 +47,10 @@ pub(super) enum Happening {
     /// A worker does not reach the store.
     CutOff(Duration),
     Reshard,
+    /// A worker of the KCL comes.
+    StartKcl,
+    /// One of those crashes.
+    CrashKcl,
 }
 
 impl Plan {
@@ -87,14 +91,16 @@ impl Plan {
 impl Happening {
     fn draw(rng: &mut Rng, healthy: bool, failover: Duration) -> (Duration, Self) {
         let long = failover.mul_f64(0.2 + rng.f64() * 2.5);
-        let happening = match rng.u8(..if healthy { 6 } else { 12 }) {
+        let happening = match rng.u8(..if healthy { 6 } else { 14 }) {
             0..=2 => Self::Start { knows_all: rng.u8(..3) > 0 },
             3 => Self::Stop,
             4 | 5 => Self::Reshard,
             6 => Self::Crash,
             7 => Self::CrashAll,
             8 | 9 => Self::StandStill(long),
-            _ => Self::CutOff(long),
+            10 | 11 => Self::CutOff(long),
+            12 => Self::StartKcl,
+            _ => Self::CrashKcl,
         };
         (Duration::from_millis(rng.u64(0..=20_000)), happening)
     }

@@ -39,7 +39,7 @@ impl Way {
         model: &Model,
         stale: f64,
     ) -> Self {
-        let watched = Watched { inner: store.clone(), model: model.clone(), worker };
+        let watched = Watched::new(store, model, worker);
         let (luck, model) = (luck.clone(), model.clone());
         Self { store: Faulty::new(watched, faults), luck, worker, model, stale, rows: Mutex::new(None) }
     }
@@ -137,13 +137,17 @@ impl LeaseStore for Way {
 
 /// The store itself, which tells the model of every write that it accepts.
 #[derive(Debug, Clone)]
-struct Watched {
+pub(super) struct Watched {
     inner: MemoryLeaseStore,
     model: Model,
     worker: usize,
 }
 
 impl Watched {
+    pub(super) fn new(store: &MemoryLeaseStore, model: &Model, worker: usize) -> Self {
+        Self { inner: store.clone(), model: model.clone(), worker }
+    }
+
     async fn before(&self, held: &HeldLease) -> Result<Option<Lease>> {
         self.inner.get(held.key()).await
     }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::super::Tale;
 use super::super::plan::beginning;
 use super::super::world::split_or_merge;
+use super::kcl::Kcl;
 use super::luck::Luck;
 use super::model::Model;
 use super::plan::{Happening, NAMES, Plan};
@@ -21,6 +22,8 @@ use super::store::Way;
 
 /// No more live at a time.
 const MOST: usize = 6;
+/// And no more of the KCL.
+const MOST_KCL: usize = 2;
 /// How long deliveries under way may take when a shard is handed over or a worker stops.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a story may take once nothing fails any more.
@@ -45,6 +48,8 @@ struct World<'a> {
     workers: Vec<Worker>,
     /// Those that were asked to stop.
     leaving: Vec<Worker>,
+    /// Those of the KCL.
+    kcl: Vec<JoinHandle<()>>,
 }
 
 /// Lives through a fleet and judges it.
@@ -55,8 +60,9 @@ pub(super) async fn live(plan: &Plan, model: &Model) {
     let mut rng = Rng::with_seed(plan.seed);
     let producer =
         tokio::spawn(produce(stream.clone(), plan.records, plan.keys, plan.pause, model.clone(), rng.fork()));
-    let (store, workers, leaving) = (MemoryLeaseStore::new(), Vec::new(), Vec::new());
-    let mut world = World { plan, model, stream, store, rng, born: 0, workers, leaving };
+    let store = MemoryLeaseStore::new();
+    let (workers, leaving, kcl) = (Vec::new(), Vec::new(), Vec::new());
+    let mut world = World { plan, model, stream, store, rng, born: 0, workers, leaving, kcl };
     world.start(true);
     for (after, happening) in &plan.happenings {
         sleep(*after).await;
@@ -101,6 +107,13 @@ impl World<'_> {
         self.workers.push(Worker { nth, luck, faults, stop, run });
     }
 
+    fn start_kcl(&mut self) {
+        let nth = self.born;
+        self.born += 1;
+        let kcl = Kcl::new(nth, &self.store, self.model, self.plan.failover, self.rng.fork());
+        self.kcl.push(tokio::spawn(kcl.run()));
+    }
+
     fn any(&mut self) -> Option<usize> {
         (!self.workers.is_empty()).then(|| self.rng.usize(..self.workers.len()))
     }
@@ -115,6 +128,13 @@ impl World<'_> {
                 let mut state = self.model.state();
                 state.seen.reshards += usize::from(changed.is_some_and(|(_, changed)| changed.is_ok()));
                 state.shards_are(&self.stream.shards());
+            }
+            Happening::StartKcl if self.kcl.len() < MOST_KCL => self.start_kcl(),
+            Happening::StartKcl => {}
+            Happening::CrashKcl => {
+                if let Some(one) = self.kcl.pop() {
+                    end(one, self.model).await;
+                }
             }
             Happening::CrashAll => {
                 self.model.state().seen.crashes += self.workers.len();
@@ -183,6 +203,9 @@ impl World<'_> {
             sleep_until(worker.luck.is_over_at()).await;
         }
         self.model.state().calm();
+        for one in self.kcl.drain(..) {
+            end(one, self.model).await;
+        }
         for worker in old {
             self.join(worker).await;
         }
@@ -222,6 +245,16 @@ impl World<'_> {
             let evidence = format!("{} open shards are held so: {held:?}", open.len());
             self.model.violate("a quiet fleet is balanced", evidence);
         }
+    }
+}
+
+/// A task of the KCL is gone without a word.
+async fn end(one: JoinHandle<()>, model: &Model) {
+    one.abort();
+    if let Err(error) = one.await
+        && error.is_panic()
+    {
+        model.violate("nothing panics", error.to_string());
     }
 }
 

@@ -121,7 +121,7 @@ impl Tale for Model {
     fn into_story(self, seed: u64) -> Story {
         let mut state = self.state();
         let (violations, seen) = (std::mem::take(&mut state.violations), state.seen);
-        Story { seed, violations, log: state.journal.take(), seen }
+        Story { seed, worlds: "", violations, log: state.journal.take(), seen }
     }
 }
 
