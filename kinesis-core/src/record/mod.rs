@@ -1,5 +1,6 @@
 //! A record: one payload with its key, its place in the shard and its time of arrival.
 
+mod digits;
 mod holding;
 mod page;
 mod sequence_number;

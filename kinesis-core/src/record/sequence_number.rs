@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// 129 digits need 429 bits; seven limbs hold 448.
-const LIMBS: usize = 7;
+use super::digits::{Digits, LIMBS};
+
 /// The longest number Kinesis documents: pattern `0|([1-9]\d{0,128})`.
 const MAX_DIGITS: usize = 129;
 /// How many digits of a text are read at once; their value fits four limbs.
@@ -14,8 +14,6 @@ const STEP: usize = 64;
 /// What eight digits count up to, and what sixteen do.
 const EIGHT_DIGITS: u64 = 100_000_000;
 const SIXTEEN_DIGITS: u64 = EIGHT_DIGITS * EIGHT_DIGITS;
-/// The largest power of ten in a `u64`, the step from limbs to decimal text.
-const CHUNK: u64 = 10_000_000_000_000_000_000;
 
 /// A record's place in its shard: a decimal number of up to 129 digits, and a sub-number.
 ///
@@ -183,17 +181,6 @@ fn multiply_add(limbs: &mut [u64], factor: u64, addend: u64) {
     debug_assert_eq!(carry, 0);
 }
 
-/// `limbs = limbs / CHUNK`, returning the remainder.
-fn divide_by_chunk(limbs: &mut [u64]) -> u64 {
-    let mut remainder = 0u128;
-    for limb in limbs {
-        let wide = (remainder << 64) | u128::from(*limb);
-        *limb = (wide / u128::from(CHUNK)) as u64;
-        remainder = wide % u128::from(CHUNK);
-    }
-    remainder as u64
-}
-
 impl From<u64> for SequenceNumber {
     fn from(number: u64) -> Self {
         Self::new(u128::from(number))
@@ -202,20 +189,7 @@ impl From<u64> for SequenceNumber {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 129 digits are at most seven chunks of 19; a zero number is one chunk of "0".
-        let mut chunks = [0u64; 8];
-        let mut count = 0;
-        let mut limbs = self.limbs;
-        loop {
-            let first = limbs.iter().position(|limb| *limb != 0);
-            let Some(first) = first else { break };
-            chunks[count] = divide_by_chunk(&mut limbs[first..]);
-            count += 1;
-        }
-        write!(f, "{}", chunks[count.saturating_sub(1)])?;
-        for chunk in chunks[..count.saturating_sub(1)].iter().rev() {
-            write!(f, "{chunk:019}")?;
-        }
+        f.write_str(Digits::of(self.limbs).as_str())?;
         match self.sub {
             0 => Ok(()),
             sub => write!(f, ".{sub}"),
@@ -282,7 +256,10 @@ impl Problem {
 
 impl Serialize for SequenceNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.sub {
+            0 => serializer.serialize_str(Digits::of(self.limbs).as_str()),
+            _ => serializer.collect_str(self),
+        }
     }
 }
 

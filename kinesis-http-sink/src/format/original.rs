@@ -1,6 +1,7 @@
 //! The original JSON: the body that subscribers have always been sent, written and read byte for byte.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -103,10 +104,37 @@ impl Serialize for Millis {
 
 impl<'de> Deserialize<'de> for Millis {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
+        let seconds = deserializer.deserialize_any(Seconds)?;
         Self::from_seconds(seconds).ok_or_else(|| {
             de::Error::custom(format_args!("approximateArrivalTimestamp {seconds} is no time in seconds since 1970"))
         })
+    }
+}
+
+/// Reads a number, or text that is one: some writers of Lambda events put it in quotes.
+struct Seconds;
+
+impl de::Visitor<'_> for Seconds {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds since 1970")
+    }
+
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<f64, E> {
+        Ok(seconds)
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<f64, E> {
+        Ok(seconds as f64)
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<f64, E> {
+        Ok(seconds as f64)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
+        text.parse().map_err(|_| E::invalid_type(de::Unexpected::Str(text), &self))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use kinesis_core::{Delivery, Entry, StreamId};
+use kinesis_core::{Delivery, Entry, ShardId, StreamId};
 
 use super::super::{Malformed, Parsed, rfc3339};
 use super::CloudEvents;
@@ -19,29 +19,29 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) fn of(events: &CloudEvents, delivery: &'a Delivery, entry: &'a Entry<'_>) -> Self {
-        let (shard, number) = (delivery.shard(), entry.sequence_number);
-        let stream = events.source.clone().unwrap_or_else(|| arn_of(delivery.stream()));
+    /// Those of a record; `source` is that of its delivery.
+    pub(super) fn of(events: &CloudEvents, source: &'a str, shard: &'a ShardId, entry: &'a Entry<'_>) -> Self {
+        let number = entry.sequence_number;
         let kind = match &events.type_prefix {
             Some(prefix) => Cow::Owned(format!("{prefix}.{}", entry.channel())),
             None => Cow::Borrowed(TYPE),
         };
         let plain = number.without_sub().to_string();
-        let sequence = match number.sub() {
-            0 => format!("{plain:0>56}"),
-            sub => format!("{plain:0>56}-{sub:010}"),
+        let (sequence, full) = match number.sub() {
+            0 => (padded(&plain), plain),
+            sub => (format!("{}-{sub:010}", padded(&plain)), format!("{plain}.{sub}")),
         };
         let all = [
             ("specversion", Cow::Borrowed("1.0")),
             ("id", entry.id().into()),
-            ("source", format!("{stream}/{shard}").into()),
+            ("source", source.into()),
             ("type", kind),
             ("subject", entry.channel().into()),
             ("partitionkey", entry.record().partition_key.as_str().into()),
             ("sequence", sequence.into()),
             ("channel", entry.channel().into()),
             ("kinesisshardid", shard.as_str().into()),
-            ("kinesissequencenumber", number.to_string().into()),
+            ("kinesissequencenumber", full.into()),
         ];
         Self { all, time: entry.arrived_at.and_then(rfc3339::write) }
     }
@@ -52,6 +52,21 @@ impl<'a> Attributes<'a> {
         let all = self.all.iter().map(|(name, value)| (*name, &**value));
         all.chain(time).filter(|(_, value)| !value.is_empty())
     }
+}
+
+/// Where the records of a delivery come from: numbers compare within a shard alone.
+pub(super) fn source_of(events: &CloudEvents, delivery: &Delivery) -> String {
+    match &events.source {
+        Some(stream) => format!("{stream}/{}", delivery.shard()),
+        None => format!("{}/{}", arn_of(delivery.stream()), delivery.shard()),
+    }
+}
+
+/// A number in as many digits as those of Kinesis have, or more.
+fn padded(digits: &str) -> String {
+    let mut padded = "0".repeat(56usize.saturating_sub(digits.len()));
+    padded.push_str(digits);
+    padded
 }
 
 /// What is known of a stream, as an ARN.

@@ -9,7 +9,7 @@ use http::HeaderName;
 use kinesis_core::{Delivery, Entry, Error, Result};
 
 use super::Message;
-use attributes::Attributes;
+use attributes::{Attributes, source_of};
 use payload::Payload;
 
 pub(super) use binary::read as read_binary;
@@ -129,12 +129,34 @@ impl CloudEvents {
 
     /// What is sent of a record; in a batch, its part of the list.
     pub(super) fn write(&self, delivery: &Delivery, entry: &Entry<'_>) -> Message {
-        let attributes = Attributes::of(self, delivery, entry);
-        let payload = Payload::of(&entry.data, self.data_content_type.as_deref());
-        match self.mode {
-            Mode::Binary => binary::write(&attributes, &payload, entry.data.clone()),
-            Mode::Structured | Mode::Batch => Message::of(structured::write(&attributes, &payload)),
+        let source = source_of(self, delivery);
+        if self.mode == Mode::Binary {
+            let attributes = Attributes::of(self, &source, delivery.shard(), entry);
+            return binary::write(&attributes, &self.payload(entry), entry.data.clone());
         }
+        let mut json = Vec::new();
+        self.append(&mut json, &source, delivery, entry);
+        Message::of(json.into())
+    }
+
+    /// Writes a list of all records.
+    pub(super) fn append_all(&self, json: &mut Vec<u8>, delivery: &Delivery) {
+        let source = source_of(self, delivery);
+        for (nth, entry) in delivery.iter().enumerate() {
+            if nth > 0 {
+                json.push(b',');
+            }
+            self.append(json, &source, delivery, &entry);
+        }
+    }
+
+    fn append(&self, json: &mut Vec<u8>, source: &str, delivery: &Delivery, entry: &Entry<'_>) {
+        let attributes = Attributes::of(self, source, delivery.shard(), entry);
+        structured::write(json, &attributes, &self.payload(entry));
+    }
+
+    fn payload<'a>(&'a self, entry: &'a Entry<'_>) -> Payload<'a> {
+        Payload::of(&entry.data, self.data_content_type.as_deref())
     }
 }
 

@@ -37,11 +37,11 @@ impl Serialize for Event<'_> {
     }
 }
 
-pub(super) fn write(attributes: &Attributes<'_>, payload: &Payload<'_>) -> Bytes {
-    let mut json = Vec::with_capacity(payload.bytes.len() + payload.bytes.len() / 3 + 1024);
+/// Writes an event behind what is there.
+pub(super) fn write(json: &mut Vec<u8>, attributes: &Attributes<'_>, payload: &Payload<'_>) {
+    json.reserve(payload.bytes.len() + payload.bytes.len() / 3 + 1024);
     let event = Event(attributes, payload);
-    serde_json::to_writer(&mut json, &event).expect("strings and JSON are always JSON, and memory takes every write");
-    json.into()
+    serde_json::to_writer(json, &event).expect("strings and JSON are always JSON, and memory takes every write");
 }
 
 /// What an event has beside its attributes.
