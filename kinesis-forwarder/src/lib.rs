@@ -2,6 +2,7 @@
 
 mod aws;
 pub mod cli;
+pub mod config;
 pub mod dead_letters;
 pub mod demo;
 mod drive;
@@ -15,3 +16,4 @@ pub mod run;
 mod shutdown;
 mod subscribers;
 pub mod tail;
+pub mod watch;
