@@ -30,7 +30,7 @@ pub fn default_max_age(source: Option<&Source>) -> Duration {
 #[derive(Debug)]
 pub struct Sinks {
     http: Vec<Arc<HttpSink>>,
-    dead_letters: Vec<(PathBuf, DeadLetters)>,
+    pub(super) dead_letters: Vec<(PathBuf, DeadLetters)>,
 }
 
 impl Sinks {

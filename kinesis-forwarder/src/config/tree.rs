@@ -43,16 +43,6 @@ const DISPLACED: [(&str, &[&str]); 6] = [
     ("file", &["env"]),
 ];
 
-/// What no single value can be laid over.
-pub(super) fn get<'a>(mut table: &'a Table, path: &str) -> Option<&'a Node> {
-    let (way, last) = path.rsplit_once('.').unwrap_or(("", path));
-    for name in way.split('.').filter(|name| !name.is_empty()) {
-        let Value::Table(inner) = &table.get(name)?.node.value else { return None };
-        table = inner;
-    }
-    table.get(last).map(|field| &field.node)
-}
-
 /// Sets a value, over whatever was there.
 pub(super) fn set(mut table: &mut Table, path: &str, value: Value, origin: &Origin) {
     let (way, last) = path.rsplit_once('.').unwrap_or(("", path));
