@@ -171,14 +171,15 @@ impl<'a> Fields<'a> {
         Some((list.into_iter().enumerate().map(member).collect(), place))
     }
 
-    /// A list of texts.
+    /// A list of texts; none where all of them are something else.
     pub(super) fn texts(&mut self, name: &'static str, example: &str) -> Option<(Vec<Set<String>>, Place)> {
         let (list, whole) = self.list(name, example)?;
         let text = |(node, place): (Node, Place)| match node.value {
             Value::Text(value) => Some(Set { value, place }),
             other => self.wrong(&place, &other, "text", "\"text\""),
         };
-        Some((list.into_iter().filter_map(text).collect(), whole))
+        let (said, texts) = (list.len(), list.into_iter().filter_map(text).collect::<Vec<_>>());
+        (said == 0 || !texts.is_empty()).then_some((texts, whole))
     }
 
     /// Says that a value is of another kind than is wanted.

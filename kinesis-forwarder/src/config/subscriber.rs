@@ -11,7 +11,7 @@ use kinesis_http_sink::{HttpSink, NetworkPolicy, Secret};
 
 use super::fields::{Fields, Place, Set};
 use super::format::{self, FormatOf};
-use super::mistakes::repeated;
+use super::mistakes::{Origin, repeated};
 use super::order::{self, OnReject};
 use super::reach;
 use super::secret::{self, Hidden};
@@ -31,6 +31,8 @@ pub struct Subscriber {
     pub channels: Option<BTreeSet<String>>,
     /// How long one exchange may take.
     pub timeout: Duration,
+    /// The command line gave it its URL as a name.
+    pub(super) is_named_by_url: bool,
     pub(super) url: Hidden,
     pub(super) format: FormatOf,
     pub(super) secrets: Vec<Secret>,
@@ -128,6 +130,7 @@ fn one(mut fields: Fields<'_>, variables: &Variables, source: Option<&Source>) -
     let name = name?;
     let subscriber = Subscriber {
         name: name.value,
+        is_named_by_url: name.place.origin == Origin::Flag,
         channels,
         timeout,
         url: url?,

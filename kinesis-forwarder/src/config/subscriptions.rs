@@ -1,5 +1,6 @@
 //! From what is configured to what runs: a sink for each subscriber, and its subscription.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use kinesis_core::{Error, Result, RetryPolicy, Sink, StartPosition, Subscription
 use kinesis_http_sink::{Client, Format, HttpSink};
 
 use super::format::FormatOf;
-use super::mistakes::Found;
+use super::mistakes::{Found, Origin};
 use super::order::OnReject;
 use super::{Config, Source, State, Subscriber};
 use crate::dead_letters::DeadLetters;
@@ -140,15 +141,13 @@ impl Config {
             State::File(_) => "--state",
             State::Table { .. } => "--table",
         };
-        let bare = |subscriber: &Subscriber| subscriber.url.0.split(['?', '#']).next().unwrap_or_default().to_owned();
-        let mut seen = std::collections::BTreeSet::new();
-        for subscriber in &self.subscribers {
-            let url = bare(subscriber);
-            if subscriber.name.starts_with(&url) && !seen.insert(url.clone()) {
-                let why = format!(
-                    "two subscribers at {url} differ in the query alone, which {option} cannot tell apart; give each a path"
-                );
-                found.add(&super::mistakes::Origin::Flag, "subscribers", why);
+        let mut seen = BTreeSet::new();
+        for subscriber in self.subscribers.iter().filter(|subscriber| subscriber.is_named_by_url) {
+            let url = subscriber.shown_url();
+            if !seen.insert(url) {
+                let why = "differ in the query alone, which";
+                let way_out = "cannot tell apart; give each a path";
+                found.add(&Origin::Flag, "subscribers", format!("two subscribers at {url} {why} {option} {way_out}"));
             }
         }
     }

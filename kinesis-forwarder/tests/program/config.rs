@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kinesis_http_sink::Receiver;
+use kinesis_mock::{Account, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -130,6 +131,70 @@ async fn a_lane_that_stands_still_makes_it_unready_until_it_gets_on() {
     assert_eq!(get(&at, "/healthz").await, (200, "running\n".to_owned()));
     open.send(true).unwrap();
     assert_eq!(until(&at, "/readyz", 200).await, "ready\n");
+    let done = program.end().await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_has_halted_is_named() {
+    let url = serve(Receiver::new().on("other", |_| async {})).await;
+    let (mut program, at, _file) = watched("halted.toml", &url, "on_reject = \"halt\"\nask_again = []\n").await;
+    program.write(&events("a", 1)).await;
+    let why = loop {
+        let why = until(&at, "/readyz", 503).await;
+        if why != "starting\n" {
+            break why;
+        }
+    };
+    assert!(why.starts_with("slow \"one\" has halted on "), "{why}");
+    program.signal("INT").await;
+    assert_eq!(program.end().await.code, Some(1));
+}
+
+#[tokio::test]
+async fn a_stream_has_lanes_and_a_run_that_stops_is_not_ready() {
+    let account = Account::new();
+    let stream = account.create("orders", 2);
+    let server = Server::start(&account).await.unwrap();
+    stream.put_all((0..20).map(|n| (format!("key-{n}"), n.to_string()))).unwrap();
+    let (open, gate) = watch::channel(false);
+    let receiver = Receiver::new().fallback(move |_| {
+        let mut gate = gate.clone();
+        async move {
+            gate.wait_for(|open| *open).await.unwrap();
+        }
+    });
+    let url = serve(receiver).await;
+    let text = format!(
+        "[source]\nstream = \"orders\"\nendpoint = {:?}\nstart = \"horizon\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
+         [[subscribers]]\nname = \"a\"\nurl = {url:?}\n",
+        server.endpoint()
+    );
+    let file = TempFile::with("stream.toml", text);
+    let mut program = Program::start(["run", "--config", file.path()]);
+    let at = program.noted("/healthz, /readyz and /metrics at http://").await;
+    until(&at, "/readyz", 200).await;
+    let lanes = |samples: &[Sample], name: &str| {
+        let name = format!("kinesis_forwarder_{name}");
+        let shard =
+            |sample: &Sample| sample.1.iter().find(|(label, _)| label == "shard").map(|(_, shard)| shard.clone());
+        samples.iter().filter(|sample| sample.0 == name).filter_map(shard).collect::<Vec<_>>()
+    };
+    let shards: Vec<String> = stream.shards().iter().map(|shard| shard.id.to_string()).collect();
+    let in_flight =
+        |samples: &[Sample]| samples.iter().any(|(name, _, n)| name == "kinesis_forwarder_inflight" && *n > 0.0);
+    let samples = loop {
+        let samples = parse(&get(&at, "/metrics").await.1);
+        if in_flight(&samples) && lanes(&samples, "lane_queue") == shards {
+            break samples;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(lanes(&samples, "lane_halted"), shards);
+    program.signal("INT").await;
+    assert_eq!(until(&at, "/readyz", 503).await, "stopping\n");
+    assert_eq!(get(&at, "/healthz").await, (200, "stopping\n".to_owned()));
+    open.send(true).unwrap();
     let done = program.end().await;
     assert_eq!(done.code, Some(0), "{done:?}");
 }
