@@ -125,56 +125,64 @@ fn variable(path: &str) -> String {
     path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
+/// What is set of one subscriber.
+type Layer = Vec<(String, Value, Origin)>;
+
 fn subscribers(table: &mut Table, set: Vec<(&str, &String, Origin)>, found: &Found) {
-    let nobody: Origin = Origin::Variable(Rc::from(""));
-    let empty = Node { value: Value::List(Vec::new()), origin: nobody.clone() };
-    let list = table.entry("subscribers".to_owned()).or_insert(Field { named: nobody, node: empty });
-    // What is no list is told when it is read.
-    let Value::List(list) = &mut list.node.value else { return };
-    let mut layers: BTreeMap<String, Vec<(String, Value, Origin)>> = BTreeMap::new();
+    let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
     for (rest, value, origin) in set {
         // The longest field: a name may end like another field.
         let fields = OF_SUBSCRIBERS.into_iter().filter_map(|path| {
             let name = rest.strip_suffix(&variable(path))?.strip_suffix('_')?;
             (!name.is_empty()).then_some((path, name))
         });
-        match fields.max_by_key(|(path, _)| path.len()) {
-            Some((path, name)) => {
-                layers.entry(name.to_owned()).or_default().push((path.to_owned(), Value::Text(value.clone()), origin));
-            }
-            None => found.add(
-                &origin,
-                "",
-                format!("there is no field for this variable: {PREFIX}{SUBSCRIBERS} goes before a name and URL or another field"),
-            ),
-        }
-    }
-    for (name, layer) in layers {
-        let called = |node: &Node| match &node.value {
-            Value::Table(table) => match table.get("name").map(|field| &field.node.value) {
-                Some(Value::Text(text)) => variable(text) == name,
-                _ => false,
-            },
-            _ => false,
+        let Some((path, name)) = fields.max_by_key(|(path, _)| path.len()) else {
+            let why = "there is no field for this variable";
+            let way_out = "goes before a name and URL or another field";
+            found.add(&origin, "", format!("{why}: {PREFIX}{SUBSCRIBERS} {way_out}"));
+            continue;
         };
-        let named: Vec<usize> = (0..list.len()).filter(|nth| called(&list[*nth])).collect();
-        let origin = layer[0].2.clone();
-        match named[..] {
-            [nth] => {
-                if let Value::Table(table) = &mut list[nth].value {
-                    lay_over(table, layer);
-                }
-            }
-            [] if layer.iter().any(|(path, ..)| path == "url") => {
-                let mut made = Table::new();
-                let called = Value::Text(name.to_lowercase().replace('_', "-"));
-                lay_over(&mut made, [vec![("name".to_owned(), called, origin.clone())], layer].concat());
-                list.push(Node { value: Value::Table(made), origin });
-            }
-            [] => {
-                found.add(&origin, "", format!("there is no subscriber {name}: name one that there is, or set its URL"))
-            }
-            _ => found.add(&origin, "", format!("more than one subscriber is {name} to variables: rename one of them")),
+        layers.entry(name.to_owned()).or_default().push((path.to_owned(), Value::Text(value.clone()), origin));
+    }
+    if layers.is_empty() {
+        return;
+    }
+    let nobody = Origin::Variable(Rc::from(""));
+    let empty = Node { value: Value::List(Vec::new()), origin: nobody.clone() };
+    let list = table.entry("subscribers".to_owned()).or_insert(Field { named: nobody, node: empty });
+    // What is no list is told when it is read.
+    let Value::List(list) = &mut list.node.value else { return };
+    for (name, layer) in layers {
+        lay_over_one(list, &name, layer, found);
+    }
+}
+
+/// Lays what variables set over the subscriber that they name, or makes it.
+fn lay_over_one(list: &mut Vec<Node>, name: &str, layer: Layer, found: &Found) {
+    let called = |node: &Node| match &node.value {
+        Value::Table(table) => {
+            let called = table.get("name").map(|field| &field.node.value);
+            matches!(called, Some(Value::Text(text)) if variable(text) == name)
         }
+        _ => false,
+    };
+    let named: Vec<usize> = (0..list.len()).filter(|nth| called(&list[*nth])).collect();
+    let Some((_, _, origin)) = layer.first().cloned() else { return };
+    match named[..] {
+        [nth] => {
+            if let Value::Table(table) = &mut list[nth].value {
+                lay_over(table, layer);
+            }
+        }
+        [] if layer.iter().any(|(path, ..)| path == "url") => {
+            let mut made = Table::new();
+            let called = Value::Text(name.to_lowercase().replace('_', "-"));
+            lay_over(&mut made, [vec![("name".to_owned(), called, origin.clone())], layer].concat());
+            list.push(Node { value: Value::Table(made), origin });
+        }
+        [] => {
+            found.add(&origin, "", format!("there is no subscriber {name}: name one that there is, or set its URL"));
+        }
+        _ => found.add(&origin, "", format!("more than one subscriber is {name} to variables: rename one of them")),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kinesis_core::pipeline::{LaneState, Status};
 use kinesis_core::{Event, SubscriptionName};
-use kinesis_http_sink::{BreakerState, HttpSink};
+use kinesis_http_sink::{BreakerState, HttpSink, SinkStatus};
 
 use super::text::{Kind, Text};
 
@@ -126,37 +126,22 @@ impl Metrics {
 
     fn write_sinks(&self, text: &mut Text) {
         let all: Vec<_> = self.subscribers.iter().map(|(name, of)| (name.as_str(), of.http.status())).collect();
-        let what = "Requests by what they came to and the class of their status.";
-        text.family("deliveries_total", Kind::Counter, what);
+        text.family("deliveries_total", Kind::Counter, "Requests by what they came to and the class of their status.");
         for (sub, status) in &all {
             for one in &status.requests {
                 let labels = [("sub", *sub), ("outcome", one.outcome), ("code_class", one.code_class)];
                 text.sample("deliveries_total", &labels, one.count as f64);
             }
         }
-        text.family("conn_reused_total", Kind::Counter, "Requests answered on a connection that had answered before.");
-        all.iter().for_each(|(sub, status)| {
-            text.sample("conn_reused_total", &[("sub", sub)], status.reused_connections as f64);
-        });
-        let gauges: [(&str, &str, fn(&kinesis_http_sink::SinkStatus) -> f64); 4] = [
-            ("inflight", "Requests under way.", |status| status.in_flight as f64),
-            ("concurrency_limit", "How many requests may be under way now.", |status| status.concurrency_limit as f64),
-            (
-                "breaker_state",
-                "0: requests are sent; 1: one asks whether it is well; 2: none; 3: it is gone (410).",
-                |status| match (status.is_gone, status.breaker) {
-                    (true, _) => 3.0,
-                    (_, BreakerState::Open) => 2.0,
-                    (_, BreakerState::Probing) => 1.0,
-                    (_, BreakerState::Closed) => 0.0,
-                },
-            ),
-            ("paused_seconds", "How long nothing is sent yet, because the subscriber asked for it.", |status| {
-                status.paused_for.as_secs_f64()
-            }),
+        let families: [(Kind, Numbers<OfSink>); 5] = [
+            (Kind::Counter, ("conn_reused_total", REUSED, |status| status.reused_connections as f64)),
+            (Kind::Gauge, ("inflight", "Requests under way.", |status| status.in_flight as f64)),
+            (Kind::Gauge, ("concurrency_limit", LIMIT, |status| status.concurrency_limit as f64)),
+            (Kind::Gauge, ("breaker_state", BREAKER, breaker)),
+            (Kind::Gauge, ("paused_seconds", PAUSED, |status| status.paused_for.as_secs_f64())),
         ];
-        for (name, what, value) in gauges {
-            text.family(name, Kind::Gauge, what);
+        for (kind, (name, what, value)) in families {
+            text.family(name, kind, what);
             all.iter().for_each(|(sub, status)| text.sample(name, &[("sub", sub)], value(status)));
         }
     }
@@ -164,20 +149,14 @@ impl Metrics {
     fn write_events(&self, text: &mut Text) {
         text.family("delivery_seconds", Kind::Histogram, "How long deliveries took that arrived.");
         self.subscribers.iter().for_each(|(name, of)| of.took.write(text, "delivery_seconds", name));
-        text.family(
-            "event_age_seconds",
-            Kind::Histogram,
-            "How old records were, from their arrival on the stream, when delivered.",
-        );
+        text.family("event_age_seconds", Kind::Histogram, "How old records were when delivered, since they came.");
         self.subscribers.iter().for_each(|(name, of)| of.ages.write(text, "event_age_seconds", name));
-        let counters: [(&str, &str, fn(&OfSubscriber) -> &AtomicU64); 3] = [
+        let families: [Numbers<Counter>; 3] = [
             ("dead_letters", "Records that went to the dead letters.", |of| &of.dead_letters),
             ("events_lost_total", "Records that were passed over.", |of| &of.lost),
-            ("gaps_total", "Times that records were trimmed before they were read; how many is not known.", |of| {
-                &of.gaps
-            }),
+            ("gaps_total", "Times that records were trimmed unread, however many.", |of| &of.gaps),
         ];
-        for (name, what, counter) in counters {
+        for (name, what, counter) in families {
             text.family(name, Kind::Counter, what);
             for (sub, of) in &self.subscribers {
                 text.sample(name, &[("sub", sub)], counter(of).load(Ordering::Relaxed) as f64);
@@ -186,23 +165,35 @@ impl Metrics {
     }
 }
 
+/// A family: its name, what it is, and where its values are.
+type Numbers<F> = (&'static str, &'static str, F);
+type OfSink = fn(&SinkStatus) -> f64;
+type Counter = fn(&OfSubscriber) -> &AtomicU64;
+
+const REUSED: &str = "Requests answered on a connection that had answered before.";
+const LIMIT: &str = "How many requests may be under way now.";
+const BREAKER: &str = "0: requests are sent; 1: one asks whether it is well; 2: none is sent; 3: it is gone (410).";
+const PAUSED: &str = "How long nothing is sent yet, because the subscriber asked for it.";
+
+fn breaker(status: &SinkStatus) -> f64 {
+    match (status.is_gone, status.breaker) {
+        (true, _) => 3.0,
+        (_, BreakerState::Open) => 2.0,
+        (_, BreakerState::Probing) => 1.0,
+        (_, BreakerState::Closed) => 0.0,
+    }
+}
+
 fn write_lanes(text: &mut Text, status: &Status) {
-    let lanes: Vec<_> = status
-        .subscriptions
-        .iter()
-        .flat_map(|(sub, of)| {
-            of.shards.iter().map(move |(shard, lane)| ([("sub", sub.as_str()), ("shard", shard.as_str())], lane))
-        })
-        .collect();
+    let mut lanes = Vec::new();
+    for (sub, of) in &status.subscriptions {
+        lanes.extend(of.shards.iter().map(|(shard, lane)| ([("sub", sub.as_str()), ("shard", shard.as_str())], lane)));
+    }
     text.family("lane_queue", Kind::Gauge, "Records that were taken and are not with the sink, nor settled.");
     for (labels, lane) in &lanes {
         text.sample("lane_queue", labels, lane.unsettled.saturating_sub(lane.in_flight) as f64);
     }
-    text.family(
-        "lane_lag_ms",
-        Kind::Gauge,
-        "How far the last settled record is behind the tip, where the source knows.",
-    );
+    text.family("lane_lag_ms", Kind::Gauge, "How far the last settled record is behind the tip, where it is known.");
     for (labels, lane) in &lanes {
         if let Some(lag) = lane.lag {
             text.sample("lane_lag_ms", labels, lag.as_millis() as f64);
