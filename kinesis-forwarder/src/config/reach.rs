@@ -75,38 +75,41 @@ pub(super) fn headers(fields: &mut Fields<'_>, variables: &Variables) -> Vec<(St
     read
 }
 
-/// Which networks the subscriber may be in.
-pub(super) fn networks(fields: &mut Fields<'_>) -> NetworkPolicy {
+/// Which networks the subscriber may be in; none where that was not understood.
+pub(super) fn networks(fields: &mut Fields<'_>) -> Option<NetworkPolicy> {
     const NAMES: [&str; 2] = ["private", "public"];
     let found = fields.found();
-    let Some((node, place)) = fields.take("networks") else { return NetworkPolicy::default() };
-    match node.value {
-        Value::Text(text) if text == "private" => NetworkPolicy::private_allowed(),
-        Value::Text(text) if text == "public" => NetworkPolicy::public_only(),
+    let Some((node, place)) = fields.take("networks") else { return Some(NetworkPolicy::default()) };
+    let list = match node.value {
+        Value::Text(text) if text == "private" => return Some(NetworkPolicy::private_allowed()),
+        Value::Text(text) if text == "public" => return Some(NetworkPolicy::public_only()),
         Value::Text(text) => {
             let why = not_one_of("set of networks", &text, &NAMES) + ", or write a list like [\"10.0.0.0/8\"]";
-            place.refuse(found, why).unwrap_or_default()
+            return place.refuse(found, why);
         }
-        Value::List(list) => {
-            let mut policy = NetworkPolicy::nothing();
-            for (nth, node) in list.into_iter().enumerate() {
-                let place = Place { path: format!("{}[{nth}]", place.path), origin: node.origin };
-                let wider = match node.value {
-                    Value::Text(text) => policy.clone().allow(&text).map_err(|error| error.message().to_owned()),
-                    _ => Err("is no text: write a network like \"10.0.0.0/8\"".to_owned()),
-                };
-                match wider {
-                    Ok(wider) => policy = wider,
-                    Err(why) => place.refuse(found, why).unwrap_or_default(),
-                }
-            }
-            policy
-        }
+        Value::List(list) => list,
         other => {
             let example = "\"private\", \"public\" or [\"10.0.0.0/8\"]";
-            fields.wrong(&place, &other, "text or a list", example).unwrap_or_default()
+            return fields.wrong(&place, &other, "text or a list", example);
+        }
+    };
+    let mut policy = NetworkPolicy::nothing();
+    let mut understood = true;
+    for (nth, node) in list.into_iter().enumerate() {
+        let place = Place { path: format!("{}[{nth}]", place.path), origin: node.origin };
+        let wider = match node.value {
+            Value::Text(text) => policy.clone().allow(&text).map_err(|error| error.message().to_owned()),
+            _ => Err("is no text: write a network like \"10.0.0.0/8\"".to_owned()),
+        };
+        match wider {
+            Ok(wider) => policy = wider,
+            Err(why) => {
+                understood = false;
+                place.refuse::<()>(found, why);
+            }
         }
     }
+    understood.then_some(policy)
 }
 
 /// A file of certificate authorities, which is there and holds some.

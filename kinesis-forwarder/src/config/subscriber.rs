@@ -93,7 +93,8 @@ pub(super) fn read_all(
 fn one(mut fields: Fields<'_>, variables: &Variables, source: Option<&Source>) -> Option<(Place, Subscriber)> {
     let found = fields.found();
     let name = name(&mut fields);
-    let networks = reach::networks(&mut fields);
+    // Where they were not understood, an address is not refused for them as well.
+    let networks = reach::networks(&mut fields).unwrap_or_default();
     let url = url(&mut fields, variables, &networks);
     let channels = channels(&mut fields);
     let format = format::read(&mut fields, source);

@@ -79,7 +79,13 @@ async fn a_lane_that_stands_still_makes_it_unready_until_it_gets_on() {
 #[tokio::test]
 async fn a_subscriber_that_has_halted_is_named() {
     let url = serve(Receiver::new().on("other", |_| async {})).await;
-    let (mut program, at, _file) = watched("halted.toml", &url, "on_reject = \"halt\"\nask_again = []\n").await;
+    let well = Subscriber::start().await;
+    // One that has nobody else to post to ends.
+    let more = format!(
+        "on_reject = \"halt\"\nask_again = []\n[[subscribers]]\nname = \"well\"\nurl = {:?}\ntimeout = \"1s\"\n",
+        well.url()
+    );
+    let (mut program, at, _file) = watched("halted.toml", &url, &more).await;
     program.write(&events("a", 1)).await;
     let why = loop {
         let why = until(&at, "/readyz", 503).await;

@@ -69,8 +69,8 @@ fn each_mistake_is_told_with_its_line_its_field_and_the_way_out() {
         ("channels = [\"a\", \"\"]", "6:18: subscribers[0].channels[1]: is empty", "write its name"),
         ("channels = [7]", "6:13: subscribers[0].channels[0]: is a number, and text is wanted", "like \"text\""),
         ("networks = \"publik\"", "6:12: subscribers[0].networks: there is no set", "a list like [\"10.0.0.0/8\"]"),
-        ("networks = [\"127.0.0.0/8\", \"10.1.0.0/8\"]", "6:28: subscribers[0].networks[1]: ", "10.0.0.0/8\""),
-        ("networks = [\"nowhere\"]", "6:13: subscribers[0].networks[0]: ", "."),
+        ("networks = [\"127.0.0.0/8\", \"10.1.0.0/8\"]", "6:28: subscribers[0].networks[1]: ", "is 10.0.0.0/8 meant?"),
+        ("networks = [\"nowhere\"]", "6:13: subscribers[0].networks[0]: ", "fd00::/8"),
         (
             "format = \"cloud-events-binery\"",
             "6:10: subscribers[0].format: there is no format",
