@@ -71,6 +71,11 @@ impl<'a> Fields<'a> {
         self.table.contains_key(name)
     }
 
+    /// Whether no field was set, or all were taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Takes a field as it is.
     pub(super) fn take(&mut self, name: &'static str) -> Option<(Node, Place)> {
         self.known.push(name);

@@ -102,6 +102,7 @@ pub(super) fn state(all: &mut Fields<'_>, source: Option<&Source>) -> Option<Sta
     let found = all.found();
     let Some(mut fields) = all.table("state") else { return Some(State::Nowhere) };
     let place = fields.place();
+    let is_empty = fields.is_empty();
     let file = fields.text("file", "forwarder.state");
     let table = fields.text("table", "orders-forwarder");
     let dynamodb = endpoint(&mut fields, "dynamodb");
@@ -119,7 +120,12 @@ pub(super) fn state(all: &mut Fields<'_>, source: Option<&Source>) -> Option<Sta
         (None, Some(table), dynamodb) => {
             Some(State::Table { name: table.value, dynamodb: dynamodb.map(|set| set.value) })
         }
-        (None, None, None) => place.refuse(found, "says nothing: give file or table, or leave the section out"),
+        // Nothing stood there, or what did was displaced by an input.
+        (None, None, None) if is_empty => Some(State::Nowhere),
+        // What did not say anything right was told.
+        (None, None, None) => {
+            place.refuse(found, "names neither a file nor a table: give one, or leave the section out")
+        }
     }
 }
 

@@ -34,13 +34,25 @@ pub(super) struct Field {
 }
 
 /// A value that is set makes these void that were set before: they say the same thing in another way.
-const DISPLACED: [(&str, &[&str]); 6] = [
-    ("source.input", &["source.stream", "source.endpoint", "source.region", "source.consumer", "source.start"]),
+const DISPLACED: [(&str, &[&str]); 7] = [
+    ("source.input", &OF_STREAMS),
     ("source.stream", &["source.input"]),
     ("state.file", &["state.table", "state.dynamodb"]),
     ("state.table", &["state.file"]),
+    ("dead_letters", &["on_reject"]),
     ("env", &["file"]),
     ("file", &["env"]),
+];
+
+/// What an input has no use for.
+const OF_STREAMS: [&str; 7] = [
+    "source.stream",
+    "source.endpoint",
+    "source.region",
+    "source.consumer",
+    "source.start",
+    "state.table",
+    "state.dynamodb",
 ];
 
 /// Sets a value, over whatever was there.
@@ -69,6 +81,15 @@ pub(super) fn lay_over(table: &mut Table, layer: Vec<(String, Value, Origin)>) {
                 void.iter().for_each(|path| remove(table, path));
             } else if let Some(way) = path.strip_suffix(set).and_then(|way| way.strip_suffix('.')) {
                 void.iter().for_each(|name| remove(table, &format!("{way}.{name}")));
+            }
+        }
+    }
+    if layer.iter().any(|(path, ..)| path == "source.input")
+        && let Some(Value::List(subscribers)) = table.get_mut("subscribers").map(|field| &mut field.node.value)
+    {
+        for subscriber in subscribers {
+            if let Value::Table(subscriber) = &mut subscriber.value {
+                subscriber.remove("start");
             }
         }
     }

@@ -204,3 +204,23 @@ fn write_lanes(text: &mut Text, status: &Status) {
         text.sample("lane_halted", labels, f64::from(u8::from(lane.state == LaneState::Halted)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_counts_at_its_bound_and_above() {
+        let took = Ages::new(&TOOK);
+        for us in [0, 1_000, 1_001, 2_000, 30_000_000, 30_000_001] {
+            took.observe(Duration::from_micros(us));
+        }
+        let mut text = Text::default();
+        took.write(&mut text, "took", "a");
+        let text = text.into_string();
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once("took_").map_or("", |(_, rest)| rest)).collect();
+        assert_eq!(lines[..2], ["bucket{sub=\"a\",le=\"0.001\"} 2", "bucket{sub=\"a\",le=\"0.002\"} 4"]);
+        assert_eq!(lines[11..13], ["bucket{sub=\"a\",le=\"30\"} 5", "bucket{sub=\"a\",le=\"+Inf\"} 6"]);
+        assert_eq!(lines[13..], ["sum{sub=\"a\"} 60.004002", "count{sub=\"a\"} 6"]);
+    }
+}

@@ -46,6 +46,19 @@ fn variables_win_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn an_input_is_enough_to_try_the_subscribers_of_a_stream() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/forwarder.example.toml");
+    let flags = ["kinesis-forwarder", "run", "--config", example, "--input", "-", "--dead-letters", "dead.ndjson"];
+    let Command::Run(args) = Cli::try_parse_from(flags).unwrap().command else { panic!("run") };
+    let config = Config::of_run(&args, &Variables::default()).unwrap();
+    assert!(matches!(&config.source, Some(Source::Input(path)) if path == Path::new("-")));
+    assert_eq!(config.state, State::Nowhere);
+    let subscriber = &config.subscribers[0];
+    assert_eq!((subscriber.name.as_str(), subscriber.start, subscriber.on_reject), ("audit", None, None));
+    assert_eq!(subscriber.dead_letters.as_deref(), Some(Path::new("dead.ndjson")));
+}
+
+#[test]
 fn subscribers_can_come_from_the_environment_alone() {
     let set = variables(&[
         ("KINESIS_STREAM_NAME", "orders"),
