@@ -34,7 +34,7 @@ impl Stream {
     ///
     /// [`Invalid`](kinesis_core::ErrorKind::Invalid) for an endpoint that is no URL.
     pub async fn config(&self) -> Result<SdkConfig> {
-        config_at(self.endpoint.as_deref()).await
+        config_at(self.endpoint.as_deref(), None).await
     }
 }
 
@@ -47,15 +47,20 @@ impl Stream {
 pub(crate) async fn lease_table(
     table: &str,
     endpoint: Option<&str>,
+    region: Option<&str>,
     stream: &StreamId,
     create: CreateTable,
 ) -> Result<DynamoLeaseStore> {
-    let config = config_at(endpoint).await?;
+    let config = config_at(endpoint, region).await?;
     DynamoLeaseStore::builder(table).config(&config).stream(stream).create_table(create).connect().await
 }
 
-/// What the SDK is told, of AWS or of a server elsewhere.
-async fn config_at(endpoint: Option<&str>) -> Result<SdkConfig> {
+/// What the SDK is told, of AWS or of a server elsewhere; without a region, that of the AWS command line.
+///
+/// # Errors
+///
+/// [`Invalid`](kinesis_core::ErrorKind::Invalid) for an endpoint that is no URL.
+pub(crate) async fn config_at(endpoint: Option<&str>, region: Option<&str>) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(endpoint) = endpoint {
         let host = host_of(endpoint)?;
@@ -63,6 +68,9 @@ async fn config_at(endpoint: Option<&str>) -> Result<SdkConfig> {
         if is_local(&host) {
             loader = at_home(loader).await;
         }
+    }
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
     }
     Ok(loader.load().await)
 }
@@ -78,7 +86,8 @@ async fn at_home(loader: ConfigLoader) -> ConfigLoader {
     }
 }
 
-fn host_of(endpoint: &str) -> Result<String> {
+/// The host of an endpoint.
+pub(crate) fn host_of(endpoint: &str) -> Result<String> {
     let uri: Option<Uri> = endpoint.parse().ok();
     let usable = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     let host = usable.as_ref().and_then(Uri::host).map(str::to_owned);

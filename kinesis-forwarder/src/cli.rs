@@ -1,8 +1,9 @@
 //! The command line: what can be asked for, in which words.
 
+mod config;
 mod leases;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -12,6 +13,7 @@ use aws_smithy_types::date_time::Format;
 use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
 
+pub use config::{Check, Config, ConfigCommand};
 pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
@@ -51,6 +53,8 @@ pub enum Command {
     Tail(Tail),
     /// Look into the state of runs, move subscriptions, let leases go.
     Leases(Leases),
+    /// Look into a configuration file.
+    Config(Config),
     /// Show the whole way in about ten seconds, without AWS and without files.
     Demo(Demo),
 }
@@ -112,6 +116,7 @@ Examples:
   kinesis-forwarder run --input event.json --to http://127.0.0.1:3000/events
   tail -f events.ndjson | kinesis-forwarder run --input - \\
     --to member-registered=http://127.0.0.1:3000/events --to http://127.0.0.1:3001/audit --dead-letters dead.ndjson
+  kinesis-forwarder run --config forwarder.toml
   kinesis-forwarder run --input export.ndjson --state export.state --to http://127.0.0.1:3000/events
   kinesis-forwarder run --input dead.ndjson --to http://127.0.0.1:3000/events --dead-letters still-dead.ndjson";
 
@@ -119,6 +124,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
 pub struct Run {
+    /// The configuration: all that flags say, and how each subscriber wants its records. Flags win over variables of the
+    /// environment, and those over the file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The file to read, or - for standard input.
     #[arg(long, value_name = "FILE|-", conflicts_with = "stream")]
     pub input: Option<PathBuf>,
@@ -129,10 +138,11 @@ pub struct Run {
     #[arg(long, value_name = "NAME", conflicts_with = "input")]
     pub consumer: Option<String>,
     /// Where to begin on a stream: horizon, latest, or a time as 2026-01-31T12:00:00Z. Default: latest.
-    #[arg(long, value_name = "WHERE", conflicts_with = "input", value_parser = start)]
-    pub start: Option<StartPosition>,
-    /// A subscriber, and the channel it takes (default: every channel); may be given several times.
-    #[arg(long, required = true, value_name = "[CHANNEL=]URL", value_parser = target)]
+    #[arg(long, value_name = "WHERE", conflicts_with = "input", value_parser = checked(start))]
+    pub start: Option<String>,
+    /// A subscriber, and the channel it takes (default: every channel); may be given several times. They take the place of
+    /// those in a configuration file.
+    #[arg(long, value_name = "[CHANNEL=]URL", value_parser = target)]
     pub to: Vec<Target>,
     /// Where to append the records that could not be delivered; `run` can read it again.
     #[arg(long, value_name = "FILE")]
@@ -145,18 +155,21 @@ pub struct Run {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["state", "input"])]
     pub table: Option<String>,
     /// The DynamoDB server to ask instead of AWS.
-    #[arg(long, value_name = "URL", requires = "table")]
+    #[arg(long, value_name = "URL")]
     pub dynamodb: Option<String>,
     /// Take the channel from this field of a JSON payload instead of the partition key.
     #[arg(long, value_name = "NAME")]
     pub from_json_field: Option<String>,
     /// How long to go on trying: a record, and with --input a subscriber that takes nothing at all. Default: 10s of an
     /// input; of a stream a record is tried for a day.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub max_age: Option<Duration>,
-    /// How many records a subscriber gets at once; the order within a partition key is kept.
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub parallel: NonZeroUsize,
+    #[arg(long, value_name = "DURATION", value_parser = checked(duration))]
+    pub max_age: Option<String>,
+    /// How many records a subscriber gets at once; the order within a partition key is kept. Default: 8.
+    #[arg(long, value_name = "N")]
+    pub parallel: Option<NonZeroUsize>,
+    /// The address at which /healthz, /readyz and /metrics answer. Default: none.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
 }
 
 const PUBLISH_HELP: &str = "\
@@ -235,8 +248,13 @@ fn target(text: &str) -> Result<Target, String> {
     Ok(Target { channel: channel.strip_suffix('=').map(str::to_owned), url: url.to_owned() })
 }
 
+/// Refuses what `read` does not understand, and keeps the text: it is read with the rest of the configuration.
+fn checked<T>(read: fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<String, String> + Clone {
+    move |text| read(text).map(|_| text.to_owned())
+}
+
 /// Reads a place to begin at.
-fn start(text: &str) -> Result<StartPosition, String> {
+pub(crate) fn start(text: &str) -> Result<StartPosition, String> {
     match text {
         "horizon" => Ok(StartPosition::TrimHorizon),
         "latest" => Ok(StartPosition::Latest),
@@ -250,7 +268,7 @@ fn start(text: &str) -> Result<StartPosition, String> {
 }
 
 /// Reads a number with a unit, as `500ms`, `10s`, `1.5m` or `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "ms" => 0.001,

@@ -1,7 +1,11 @@
 //! The forwarder's rooms, as a library so that tests reach them; the program is `main.rs`.
+//!
+//! Whatever says what is to run becomes a [`Config`](config::Config): the command line, the environment, a file. [`run`](mod@run)
+//! makes a pipeline of it, and [`watch`] tells over HTTP how that does.
 
 mod aws;
 pub mod cli;
+pub mod config;
 pub mod dead_letters;
 pub mod demo;
 mod drive;
@@ -15,3 +19,4 @@ pub mod run;
 mod shutdown;
 mod subscribers;
 pub mod tail;
+pub mod watch;

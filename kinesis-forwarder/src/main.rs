@@ -9,7 +9,7 @@ use kinesis_core::{Error, Result};
 use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
 use kinesis_forwarder::run::UNUSABLE;
-use kinesis_forwarder::{demo, leases, listen, publish, run, tail};
+use kinesis_forwarder::{config, demo, leases, listen, publish, run, tail};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 fn log(command: &Command) {
     let default = match command {
         // What is not configured is told by the error, once.
-        Command::Listen(_) | Command::Tail(_) | Command::Leases(_) => "warn,aws_config=error",
+        Command::Listen(_) | Command::Tail(_) | Command::Leases(_) | Command::Config(_) => "warn,aws_config=error",
         // A line for each record that was not delivered is too much; the end names the reason.
         Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
         // A subscriber refuses on purpose.
@@ -49,6 +49,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
             Command::Publish(args) => publish::publish(args).await,
             Command::Tail(args) => tail::tail(args).await,
             Command::Leases(args) => leases::leases(args).await,
+            Command::Config(args) => Ok(config::command(&args)),
             Command::Demo(args) => demo::demo(args).await,
         }
     });

@@ -2,37 +2,26 @@
 
 mod kept;
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kinesis_aws::{CreateTable, KinesisSource};
 use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
-use kinesis_core::{
-    Error, FileStore, OnReject, Ordering, Pipeline, Result, RetryPolicy, Sink, StartPosition, StreamSource as _,
-    Subscription, Summary,
-};
+use kinesis_core::{Event, FileStore, Observer, Pipeline, Result, Sink, StreamSource as _, Summary};
 use kinesis_http_sink::HttpSink;
 
-use crate::aws::lease_table;
+use crate::aws::{config_at, lease_table};
 use crate::cli::Run;
-use crate::dead_letters::DeadLetters;
+use crate::config::{Config, Sinks, Source, State, Stream, Subscriber, Variables};
 use crate::drive::{self, DRAIN};
 use crate::give_up::GiveUp;
 use crate::input::{InputSource, Originals};
 use crate::output::{Progress, count, note, say, table};
-use crate::subscribers::{Subscriber, Unclaimed, channel_from, subscribers};
+use crate::subscribers::{Unclaimed, channel_from};
+use crate::watch::{Measured, Serving, Watch};
 
 /// The name under which state is kept.
 pub(crate) const APPLICATION: &str = "kinesis-forwarder";
-
-/// How long a record of an input is tried, where the command line does not say: somebody waits for the end.
-const MAX_AGE: Duration = Duration::from_secs(10);
-
-/// The longest wait between two attempts: within a `--max-age` of seconds there should be several.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The exit code when some records were not delivered.
 const UNDELIVERED: u8 = 1;
@@ -43,24 +32,32 @@ pub const UNUSABLE: u8 = 2;
 ///
 /// # Errors
 ///
-/// When it cannot start: the input or the stream cannot be opened, a URL cannot be used, the dead-letter file cannot be
-/// written.
+/// When it cannot start: the input or the stream cannot be opened, the dead-letter file cannot be written, the address for
+/// health and metrics is taken. What is wrong with the configuration is told, all of it, and is the exit code.
 pub async fn run(args: Run) -> Result<ExitCode> {
-    match (&args.input, &args.state) {
-        (Some(path), Some(state)) => kept::run(&args, path, state).await,
-        (Some(path), None) => {
-            let source = InputSource::open(path)?;
-            run_input(&args, source).await
+    let config = match Config::of_run(&args, &Variables::of_process()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| note(&format!("error: {mistake}")));
+            return Ok(ExitCode::from(UNUSABLE));
         }
-        (None, _) => run_stream(&args).await,
+    };
+    match (&config.source, &config.state) {
+        (Some(Source::Input(path)), State::File(state)) => kept::run(&config, path, state).await,
+        (Some(Source::Input(path)), _) => {
+            let source = InputSource::open(path)?;
+            run_input(&config, source).await
+        }
+        (Some(Source::Stream(stream)), _) => run_stream(&config, stream).await,
+        (None, _) => unreachable!("a whole configuration names its source"),
     }
 }
 
-async fn run_input(args: &Run, source: InputSource) -> Result<ExitCode> {
-    let plan = Plan::of_input(args)?;
+async fn run_input(config: &Config, source: InputSource) -> Result<ExitCode> {
+    let plan = Plan::new(config).await?;
     let builder = Pipeline::builder(APPLICATION, source.clone());
-    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
-    let result = drive::drive(pipeline, &plan.progress, false).await?;
+    let pipeline = plan.onto(builder, input_sink)?;
+    let result = plan.drive(pipeline, false).await?;
     let complete = match &result {
         Ok(summary) => {
             let mut text = plan.report(summary);
@@ -94,29 +91,27 @@ pub(crate) fn exit_code(source: &InputSource, complete: bool) -> ExitCode {
     }
 }
 
-async fn run_stream(args: &Run) -> Result<ExitCode> {
-    let stream = args.stream.named()?;
-    let mut source = KinesisSource::builder(&args.stream.config().await?, stream);
-    if let Some(consumer) = &args.consumer {
+async fn run_stream(config: &Config, stream: &Stream) -> Result<ExitCode> {
+    let sdk = config_at(stream.endpoint.as_deref(), stream.region.as_deref()).await?;
+    let mut source = KinesisSource::builder(&sdk, stream.name.as_str());
+    if let Some(consumer) = &stream.consumer {
         source = source.consumer(consumer);
     }
-    let retry = RetryPolicy::default();
-    let retry = RetryPolicy { max_age: args.max_age.unwrap_or(retry.max_age), ..retry };
-    let start = args.start.unwrap_or(StartPosition::Latest);
-    let plan = Plan::new(args, retry.max_age, retry, start)?;
+    let plan = Plan::new(config).await?;
     let source = source.connect().await?;
     let id = source.stream().clone();
     let mut builder = Pipeline::builder(APPLICATION, source);
-    if let Some(path) = &args.state {
-        builder = builder.leases(plan.state(path)?);
+    match &config.state {
+        State::Nowhere => {}
+        State::File(path) => builder = builder.leases(FileStore::open(path, APPLICATION)?),
+        State::Table { name, dynamodb } => {
+            let region = stream.region.as_deref();
+            let table = lease_table(name, dynamodb.as_deref(), region, &id, CreateTable::IfMissing).await?;
+            builder = builder.leases(table);
+        }
     }
-    if let Some(table) = &args.table {
-        plan.can_be_kept("--table")?;
-        let dynamodb = args.dynamodb.as_deref();
-        builder = builder.leases(lease_table(table, dynamodb, &id, CreateTable::IfMissing).await?);
-    }
-    let pipeline = plan.onto(builder, |http| http)?;
-    let summary = drive::drive(pipeline, &plan.progress, true).await??;
+    let pipeline = plan.onto(builder, |_, http| http)?;
+    let summary = plan.drive(pipeline, true).await??;
     say(&plan.report(&summary));
     // What was not settled yet is read again by whoever reads on; what was given up is not.
     let given_up = |counts: &SubscriptionSummary| counts.skipped + counts.dead_lettered > 0 || counts.halted.is_some();
@@ -126,97 +121,66 @@ async fn run_stream(args: &Run) -> Result<ExitCode> {
     })
 }
 
-/// Who gets what, and how long it is tried.
+/// What stands before the sink of a subscriber to an input, whose end somebody waits for.
+fn input_sink(subscriber: &Subscriber, http: Arc<HttpSink>) -> GiveUp<Originals<Arc<HttpSink>>> {
+    GiveUp::new(Originals(http), subscriber.max_age())
+}
+
+/// A configuration that is about to run, and what is seen of the run.
 struct Plan<'a> {
-    args: &'a Run,
-    subscribers: Vec<Subscriber>,
-    dead_letters: Option<DeadLetters>,
-    retry: RetryPolicy,
-    start: StartPosition,
-    /// No attempt may outlast what a record gets in all, unless that is too short for any exchange.
-    timeout: Duration,
+    config: &'a Config,
+    sinks: Sinks,
     unclaimed: Arc<Unclaimed>,
     progress: Arc<Progress>,
+    watch: Arc<Watch>,
+    /// Answers for as long as the plan is there.
+    serving: Option<Serving>,
 }
 
 impl<'a> Plan<'a> {
-    /// The plan for an input, whose end somebody waits for.
-    fn of_input(args: &'a Run) -> Result<Self> {
-        let max_age = args.max_age.unwrap_or(MAX_AGE);
-        let retry = RetryPolicy { max_age, cap: LONGEST_WAIT, ..RetryPolicy::default() };
-        Self::new(args, max_age, retry, StartPosition::TrimHorizon)
-    }
-
-    fn input_sink(&self, http: HttpSink) -> GiveUp<Originals<HttpSink>> {
-        GiveUp::new(Originals(http), self.retry.max_age)
-    }
-
-    /// Opens the file that keeps how far the subscribers are.
-    fn state(&self, path: &Path) -> Result<FileStore> {
-        self.can_be_kept("--state")?;
-        FileStore::open(path, APPLICATION)
-    }
-
-    /// Whether what is kept of the subscribers tells them apart.
-    fn can_be_kept(&self, option: &str) -> Result<()> {
-        let bare = |subscriber: &Subscriber| subscriber.url.split(['?', '#']).next().unwrap_or_default().to_owned();
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = self.subscribers.iter().map(bare).find(|url| !seen.insert(url.clone())) {
-            return Err(Error::invalid(format!(
-                "two subscribers at {twice} differ in the query alone, which {option} cannot tell apart; give each a path"
-            )));
-        }
-        Ok(())
-    }
-
-    fn new(args: &'a Run, max_age: Duration, retry: RetryPolicy, start: StartPosition) -> Result<Self> {
-        let open = |path| DeadLetters::open(path, args.input.as_deref());
-        Ok(Self {
-            args,
-            subscribers: subscribers(&args.to),
-            dead_letters: args.dead_letters.as_deref().map(open).transpose()?,
-            retry,
-            start,
-            timeout: max_age.clamp(Duration::from_secs(1), Duration::from_secs(15)),
-            unclaimed: Arc::default(),
-            progress: Arc::default(),
-        })
+    async fn new(config: &'a Config) -> Result<Self> {
+        let sinks = config.sinks()?;
+        let names = config.subscribers.iter().map(|subscriber| subscriber.name.as_str());
+        let watch = Arc::new(Watch::new(names.zip(sinks.http().iter().cloned())));
+        let serving = match &config.server {
+            None => None,
+            Some(server) => Some(Serving::start(server, &watch).await?),
+        };
+        Ok(Self { config, sinks, unclaimed: Arc::default(), progress: Arc::default(), watch, serving })
     }
 
     /// Adds the subscribers to a pipeline; `wrap` is put around the sink of each.
-    fn onto<S: Sink>(&self, builder: PipelineBuilder, wrap: impl Fn(HttpSink) -> S) -> Result<Pipeline> {
-        let channels = channel_from(self.args.from_json_field.as_ref(), &self.subscribers, &self.unclaimed);
-        let mut builder = builder.channel_from(channels).observer(Arc::clone(&self.progress)).drain_within(DRAIN);
-        for subscriber in &self.subscribers {
-            builder = builder.subscribe(self.subscription(subscriber, &wrap)?);
+    fn onto<S: Sink>(
+        &self,
+        builder: PipelineBuilder,
+        wrap: impl Fn(&Subscriber, Arc<HttpSink>) -> S,
+    ) -> Result<Pipeline> {
+        let claimed = self.config.subscribers.iter().map(|subscriber| subscriber.channels.as_ref());
+        let channels = channel_from(self.config.from_json_field.as_ref(), claimed, &self.unclaimed);
+        let seen = Seen { progress: Arc::clone(&self.progress), watch: self.watched() };
+        let mut builder = builder.channel_from(channels).observer(seen).drain_within(DRAIN);
+        let sink = |subscriber: &Subscriber, http| {
+            let measured = Measured::new(wrap(subscriber, http), self.watched().as_deref(), &subscriber.name);
+            self.progress.track(measured)
+        };
+        for subscription in self.config.subscriptions(&self.sinks, sink)? {
+            builder = builder.subscribe(subscription);
         }
         builder.build()
     }
 
-    fn subscription<S: Sink>(&self, subscriber: &Subscriber, wrap: impl Fn(HttpSink) -> S) -> Result<Subscription> {
-        let parallel = self.args.parallel;
-        let http = HttpSink::builder(&subscriber.url).timeout(self.timeout).concurrency(parallel.get());
-        let http = match self.args.input {
-            // Somebody waits for the end, and has a patience of their own.
-            Some(_) => http.without_breaker().ask_again([]),
-            None => http,
-        };
-        let http = http.build()?;
-        let on_reject = match &self.dead_letters {
-            Some(file) => OnReject::dead_letter(file.clone()),
-            // The next run begins with it.
-            None if self.args.state.is_some() && self.args.input.is_some() => OnReject::Halt,
-            None => OnReject::Skip,
-        };
-        let subscription = Subscription::new(subscriber.name.as_str(), self.progress.track(wrap(http)))
-            .start_at(self.start)
-            .ordering(Ordering::PerKey { parallel })
-            .retry(self.retry)
-            .on_reject(on_reject);
-        Ok(match &subscriber.channels {
-            None => subscription,
-            Some(channels) => subscription.channels(channels.iter().map(String::as_str)),
-        })
+    /// What is told of the run to whoever asks over HTTP, where somebody can.
+    fn watched(&self) -> Option<Arc<Watch>> {
+        self.serving.as_ref().map(|_| Arc::clone(&self.watch))
+    }
+
+    async fn drive(&self, pipeline: Pipeline, follows: bool) -> Result<Result<Summary>> {
+        if let Some(serving) = &self.serving {
+            serving.runs(pipeline.handle());
+        }
+        let result = drive::drive(pipeline, &self.progress, follows).await;
+        self.watch.ended();
+        result
     }
 
     /// What is said at the end.
@@ -230,6 +194,22 @@ impl<'a> Plan<'a> {
             text.push_str(&format!("{}\n", self.unclaimed));
         }
         text
+    }
+}
+
+/// Both who show what happens.
+#[derive(Debug)]
+struct Seen {
+    progress: Arc<Progress>,
+    watch: Option<Arc<Watch>>,
+}
+
+impl Observer for Seen {
+    fn on(&self, event: &Event) {
+        self.progress.on(event);
+        if let Some(watch) = &self.watch {
+            watch.on(event);
+        }
     }
 }
 

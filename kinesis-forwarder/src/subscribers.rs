@@ -80,13 +80,13 @@ impl fmt::Display for Unclaimed {
 }
 
 /// How channels are found; on the way, records that nobody takes are counted.
-pub(crate) fn channel_from(
+pub(crate) fn channel_from<'a>(
     json_field: Option<&String>,
-    subscribers: &[Subscriber],
+    claimed: impl IntoIterator<Item = Option<&'a BTreeSet<String>>>,
     unclaimed: &Arc<Unclaimed>,
 ) -> ChannelFrom {
     let from = json_field.map_or(ChannelFrom::PartitionKey, ChannelFrom::json_field);
-    let claimed: Option<Vec<_>> = subscribers.iter().map(|subscriber| subscriber.channels.as_ref()).collect();
+    let claimed: Option<Vec<_>> = claimed.into_iter().collect();
     let Some(claimed) = claimed else { return from };
     let claimed: BTreeSet<String> = claimed.into_iter().flatten().cloned().collect();
     let unclaimed = Arc::clone(unclaimed);
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn records_that_nobody_takes_are_counted_and_a_few_of_their_channels_named() {
         let unclaimed = Arc::new(Unclaimed::default());
-        let subscribers = subscribers(&[to(Some("wanted"), "http://h")]);
-        let ChannelFrom::Function(channel_of) = channel_from(Some(&"type".into()), &subscribers, &unclaimed) else {
+        let wanted = BTreeSet::from(["wanted".to_owned()]);
+        let ChannelFrom::Function(channel_of) = channel_from(Some(&"type".into()), [Some(&wanted)], &unclaimed) else {
             panic!("a function counts")
         };
         let channel = |data: String| channel_of(&Record::new(SequenceNumber::ZERO, "key", data)).unwrap();

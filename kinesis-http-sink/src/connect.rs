@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
@@ -100,7 +100,14 @@ pub(crate) struct ConnectTimeout(Duration);
 /// Over HTTP/1.1 the bytes of the connection tell. Over HTTP/2 exchanges overlap and the protocol has bytes of its own,
 /// so whoever gets a reply notes that there was one.
 #[derive(Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicU8>);
+pub(crate) struct Progress(Arc<Exchanges>);
+
+#[derive(Default)]
+struct Exchanges {
+    state: AtomicU8,
+    /// Whether a whole head of a reply came before.
+    has_replied: AtomicBool,
+}
 
 impl Progress {
     /// Nothing was ever answered here.
@@ -112,20 +119,25 @@ impl Progress {
 
     fn wrote(&self) {
         // One task drives a connection, so a plain load and store lose nothing.
-        if self.0.load(Ordering::Relaxed) == Self::ANSWERED {
-            self.0.store(Self::ASKED_AGAIN, Ordering::Relaxed);
+        if self.0.state.load(Ordering::Relaxed) == Self::ANSWERED {
+            self.0.state.store(Self::ASKED_AGAIN, Ordering::Relaxed);
         }
     }
 
     /// Bytes of a reply came.
     pub(crate) fn read(&self) {
-        self.0.store(Self::ANSWERED, Ordering::Relaxed);
+        self.0.state.store(Self::ANSWERED, Ordering::Relaxed);
+    }
+
+    /// A reply came. Whether it was not the first of this connection.
+    pub(crate) fn replied(&self) -> bool {
+        self.0.has_replied.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the connection had served before and no byte of a reply came to the last request. Then the server most
     /// likely closed an idle connection while the request was on its way to it.
     pub(crate) fn is_unanswered_reuse(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::ASKED_AGAIN
+        self.0.state.load(Ordering::Relaxed) == Self::ASKED_AGAIN
     }
 }
 
@@ -133,13 +145,13 @@ impl Progress {
 impl Progress {
     /// Whether anything was ever answered here.
     pub(crate) fn has_served(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Self::NEW
+        self.0.state.load(Ordering::Relaxed) != Self::NEW
     }
 }
 
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0.load(Ordering::Relaxed) {
+        f.write_str(match self.0.state.load(Ordering::Relaxed) {
             Self::NEW => "New",
             Self::ANSWERED => "Answered",
             _ => "AskedAgain",

@@ -85,7 +85,7 @@ pub use guard::NetworkPolicy;
 pub use guard::resolver::Resolver;
 pub use receiver::{Event, Receiver, ReceiverService, Stop};
 pub use signature::Secret;
-pub use sink::{HttpSink, HttpSinkBuilder};
+pub use sink::{BreakerState, HttpSink, HttpSinkBuilder, RequestCount, SinkStatus};
 
 /// The header that names a record, as Standard Webhooks calls it.
 pub(crate) const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");

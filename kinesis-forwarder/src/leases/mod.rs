@@ -40,7 +40,7 @@ impl Opened {
         let table = which.table.as_deref().unwrap_or(APPLICATION);
         let stream = Stream { stream: selection.stream.clone(), endpoint: which.endpoint.clone() };
         let source = KinesisSource::connect(&stream.config().await?, stream.named()?).await?;
-        let store = lease_table(table, which.dynamodb.as_deref(), source.stream(), CreateTable::Never).await?;
+        let store = lease_table(table, which.dynamodb.as_deref(), None, source.stream(), CreateTable::Never).await?;
         Ok(Self { store: Arc::new(store), exclusive: false })
     }
 

@@ -9,31 +9,30 @@ use kinesis_core::{
     CursorPosition, FileStore, LeaseStore as _, Pipeline, Result, ShardKey, StreamSource as _, SubscriptionName,
 };
 
-use super::{APPLICATION, Plan, UNDELIVERED, UNUSABLE};
-use crate::cli::Run;
-use crate::drive;
+use super::{APPLICATION, Plan, UNDELIVERED, UNUSABLE, input_sink};
+use crate::config::Config;
 use crate::input::KeptInput;
 use crate::output::{note, say};
 
 /// Delivers the rest of the file at `path`, and keeps in the file `state` how far that came.
-pub(super) async fn run(args: &Run, path: &Path, state: &Path) -> Result<ExitCode> {
-    let plan = Plan::of_input(args)?;
-    let store = plan.state(state)?;
+pub(super) async fn run(config: &Config, path: &Path, state: &Path) -> Result<ExitCode> {
+    let plan = Plan::new(config).await?;
+    let store = FileStore::open(state, APPLICATION)?;
     let source = KeptInput::open(path, &store).await?;
     let (input, state) = (path.display(), state.display());
     if source.is_replaced() {
         note(&format!("{input} is another file than the one that {state} knows: it is read from its start"));
     }
-    let names = plan.subscribers.iter().map(|subscriber| SubscriptionName::from(subscriber.name.as_str()));
+    let names = config.subscribers.iter().map(|subscriber| SubscriptionName::from(subscriber.name.as_str()));
     let names: Vec<SubscriptionName> = names.collect();
     if is_done(&source, &store, &names).await? {
         say(&format!("nothing more to do: {state} has every record of {input} as delivered\n"));
         return Ok(ExitCode::SUCCESS);
     }
     let builder = Pipeline::builder(APPLICATION, source.clone()).leases(store.clone());
-    let pipeline = plan.onto(builder, |http| plan.input_sink(http))?;
+    let pipeline = plan.onto(builder, input_sink)?;
     let handle = pipeline.handle();
-    let result = drive::drive(pipeline, &plan.progress, false).await?;
+    let result = plan.drive(pipeline, false).await?;
     source.close_part(&store).await?;
     let done = is_done(&source, &store, &names).await?;
     let summary = handle.summary();

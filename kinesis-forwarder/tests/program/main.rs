@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod config;
+mod exposition;
 mod kinesis;
 mod leases;
 mod listen;
@@ -11,3 +13,4 @@ mod signals;
 mod state;
 mod support;
 mod table;
+mod watch;

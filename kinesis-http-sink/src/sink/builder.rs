@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::HttpSink;
 use super::health::Health;
 use super::refusals::{DELAYS, Refusals};
+use super::status::Counts;
 use crate::WEBHOOK_ID;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
@@ -257,6 +258,7 @@ impl HttpSinkBuilder {
             conflict_is_delivered: self.conflict_is_delivered,
             concurrency,
             health: Health::new(concurrency.get(), self.rate, self.breaks),
+            counts: Counts::default(),
             refusals: Refusals::new(self.ask_again),
         })
     }

@@ -10,6 +10,7 @@ use kinesis_core::{Error, Outcome, Result, wall_clock};
 use super::HttpSink;
 use super::failure::Failure;
 use super::health::{GONE, Sign};
+use crate::connect::Progress;
 use crate::format::Message;
 use crate::reply::{self, Class};
 use crate::{WEBHOOK_ID, signature};
@@ -51,7 +52,9 @@ impl HttpSink {
         };
         let failed = match tokio::time::timeout(self.timeout, self.exchange(id_value(id.to_owned()), message)).await {
             Ok(Ok(reply)) => {
+                let status = reply.status;
                 let (judged, sign) = self.judge(reply);
+                self.counts.ended(judged.as_ref().map(|posted| &posted.outcome).map_err(drop), Some(status));
                 pass.end(sign);
                 return judged;
             }
@@ -59,6 +62,7 @@ impl HttpSink {
             Err(_) => Failure::TimedOut(self.timeout),
         };
         pass.end(Sign::Silent);
+        self.counts.ended(Err(()), None);
         Err(failed.into_error(&self.endpoint))
     }
 
@@ -80,6 +84,9 @@ impl HttpSink {
 
     async fn exchange(&self, id: HeaderValue, message: &Message) -> Result<Reply, Failure> {
         let answer = self.client.send(|| self.request(id.clone(), message)).await.map_err(Failure::Exchange)?;
+        if answer.extensions().get::<Progress>().is_some_and(Progress::replied) {
+            self.counts.reused();
+        }
         let (head, body) = answer.into_parts();
         let keep = if self.format.is_batched() { self.reply_cap } else { reply::EXCERPT };
         let said = reply::drain(body, self.reply_cap, keep).await.map_err(Failure::Body)?;

@@ -7,6 +7,7 @@ mod exchange;
 mod failure;
 mod health;
 mod refusals;
+mod status;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -28,6 +29,8 @@ pub use builder::HttpSinkBuilder;
 use exchange::Posted;
 use health::Health;
 use refusals::Refusals;
+use status::Counts;
+pub use status::{BreakerState, RequestCount, SinkStatus};
 
 /// Posts records to one URL.
 ///
@@ -84,6 +87,7 @@ pub struct HttpSink {
     /// The most requests in flight.
     concurrency: NonZeroUsize,
     health: Health,
+    counts: Counts,
     refusals: Refusals,
 }
 
@@ -100,6 +104,16 @@ impl HttpSink {
     /// A sink for `url` to configure.
     pub fn builder(url: &str) -> HttpSinkBuilder {
         HttpSinkBuilder::new(url)
+    }
+
+    /// How the endpoint is at the moment, and what the requests to it have come to so far.
+    #[must_use]
+    pub fn status(&self) -> SinkStatus {
+        SinkStatus {
+            requests: self.counts.requests(),
+            reused_connections: self.counts.reused_connections(),
+            ..self.health.status()
+        }
     }
 
     /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::status::BreakerState;
 use super::Sign;
 
 /// The breaker opens when half of the replies of this long were failures,
@@ -54,6 +55,15 @@ impl Breaker {
             Stand::Closed => None,
             Stand::Open { until } => Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
             Stand::Probed => Some(PROBED),
+        }
+    }
+
+    /// What it does. Once its wait is over, the next request asks.
+    pub(super) fn state(&self, now: Instant) -> BreakerState {
+        match self.stand {
+            Stand::Closed => BreakerState::Closed,
+            Stand::Open { until } if until > now => BreakerState::Open,
+            Stand::Open { .. } | Stand::Probed => BreakerState::Probing,
         }
     }
 

@@ -49,6 +49,12 @@ impl Concurrency {
         Slot { of: self, permit: Some(permit), since: Instant::now() }
     }
 
+    /// How many are under way, and how many may be.
+    pub(super) fn used(&self) -> (usize, usize) {
+        let limit = self.state();
+        ((limit.now + limit.owed).saturating_sub(self.room.available_permits()), limit.now)
+    }
+
     /// How many may be under way.
     #[cfg(test)]
     pub(super) fn limit(&self) -> usize {

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 use breaker::Breaker;
 use concurrency::{Concurrency, Slot};
 
+use super::status::{BreakerState, SinkStatus};
+
 /// How soon an endpoint that is gone is to be asked after: by whoever waits here, and in vain until it is enabled.
 pub(super) const GONE: Duration = Duration::from_secs(60 * 60);
 
@@ -104,6 +106,22 @@ impl Health {
     /// Asks an endpoint again that had said that it is gone.
     pub(super) fn enable(&self) {
         self.gone.store(false, Ordering::Relaxed);
+    }
+
+    /// How it is at the moment; the requests are counted elsewhere.
+    pub(super) fn status(&self) -> SinkStatus {
+        let (in_flight, concurrency_limit) = self.concurrency.used();
+        let now = Instant::now();
+        let state = self.state();
+        SinkStatus {
+            in_flight,
+            concurrency_limit,
+            breaker: state.breaker.as_ref().map_or(BreakerState::Closed, |breaker| breaker.state(now)),
+            paused_for: state.paused_until.map(|until| until.saturating_duration_since(now)).unwrap_or_default(),
+            is_gone: self.is_gone(),
+            requests: Vec::new(),
+            reused_connections: 0,
+        }
     }
 
     /// Whether the endpoint has said that it is gone.

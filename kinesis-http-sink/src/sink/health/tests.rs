@@ -86,3 +86,24 @@ async fn a_request_that_is_given_up_leaves_its_place_and_its_question() {
     one(&health, Sign::Well).await;
     one(&health, Sign::Well).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn its_status_tells_what_it_does() {
+    let health = Health::new(8, None, true);
+    let first = health.enter().await.unwrap();
+    let status = health.status();
+    assert_eq!((status.in_flight, status.concurrency_limit, status.breaker), (1, 4, BreakerState::Closed));
+    first.end(Sign::Crowded { pause: Some(3 * SECOND) });
+    let status = health.status();
+    assert_eq!((status.in_flight, status.concurrency_limit, status.paused_for), (0, 2, 3 * SECOND));
+    tokio::time::sleep(3 * SECOND).await;
+    for _ in 0..5 {
+        one(&health, Sign::Silent).await;
+    }
+    assert_eq!((health.status().breaker, health.status().paused_for), (BreakerState::Open, Duration::ZERO));
+    tokio::time::sleep(5 * SECOND).await;
+    let probe = health.enter().await.unwrap();
+    assert_eq!((health.status().breaker, health.status().in_flight), (BreakerState::Probing, 1));
+    probe.end(Sign::Gone);
+    assert!(health.status().is_gone);
+}

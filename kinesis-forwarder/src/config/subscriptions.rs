@@ -1,0 +1,210 @@
+//! From what is configured to what runs: a sink for each subscriber, and its subscription.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinesis_core::pipeline::OnReject as Rejected;
+use kinesis_core::{Error, Result, RetryPolicy, Sink, StartPosition, Subscription};
+use kinesis_http_sink::{Client, Format, HttpSink};
+
+use super::format::FormatOf;
+use super::mistakes::{Found, Origin};
+use super::order::OnReject;
+use super::{Config, Source, State, Subscriber};
+use crate::dead_letters::DeadLetters;
+
+/// How long a record of an input is tried, where nothing is said: somebody waits for the end.
+const MAX_AGE_OF_INPUT: Duration = Duration::from_secs(10);
+
+/// How long a record is tried, where nothing is said.
+#[must_use]
+pub fn default_max_age(source: Option<&Source>) -> Duration {
+    match source {
+        Some(Source::Input(_)) => MAX_AGE_OF_INPUT,
+        _ => RetryPolicy::default().max_age,
+    }
+}
+
+/// The sink of each subscriber, in their order, and the files that they share.
+#[derive(Debug)]
+pub struct Sinks {
+    http: Vec<Arc<HttpSink>>,
+    pub(super) dead_letters: Vec<(PathBuf, DeadLetters)>,
+}
+
+impl Sinks {
+    /// The sink of each subscriber, in their order.
+    #[must_use]
+    pub fn http(&self) -> &[Arc<HttpSink>] {
+        &self.http
+    }
+}
+
+impl Config {
+    /// Makes the sinks and opens the files for dead letters. No connection is made yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](kinesis_core::ErrorKind::Invalid) for a file that cannot be written, and for what has changed since the
+    /// configuration was read.
+    pub fn sinks(&self) -> Result<Sinks> {
+        let input = match &self.source {
+            Some(Source::Input(path)) => Some(path.as_path()),
+            _ => None,
+        };
+        let mut dead_letters: Vec<(PathBuf, DeadLetters)> = Vec::new();
+        for path in self.subscribers.iter().filter_map(|subscriber| subscriber.dead_letters.as_ref()) {
+            if !dead_letters.iter().any(|(known, _)| known == path) {
+                dead_letters.push((path.clone(), DeadLetters::open(path, input)?));
+            }
+        }
+        let mut formats: Vec<(FormatOf, Format)> = Vec::new();
+        let mut http = Vec::new();
+        for subscriber in &self.subscribers {
+            let format = match formats.iter().find(|(known, _)| *known == subscriber.format) {
+                Some((_, format)) => format.clone(),
+                None => {
+                    let format = subscriber.format.format();
+                    formats.push((subscriber.format.clone(), format.clone()));
+                    format
+                }
+            };
+            http.push(Arc::new(subscriber.sink(format, input.is_some())?));
+        }
+        Ok(Sinks { http, dead_letters })
+    }
+
+    /// A subscription for each subscriber; `wrap` is put around the sink of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`sinks`](Self::sinks).
+    pub fn subscriptions<S: Sink>(
+        &self,
+        sinks: &Sinks,
+        wrap: impl Fn(&Subscriber, Arc<HttpSink>) -> S,
+    ) -> Result<Vec<Subscription>> {
+        let with_sinks = self.subscribers.iter().zip(&sinks.http);
+        let one = |(subscriber, http): (&Subscriber, &Arc<HttpSink>)| {
+            let subscription = Subscription::new(subscriber.name.as_str(), wrap(subscriber, Arc::clone(http)))
+                .start_at(subscriber.start.unwrap_or_else(|| self.start()))
+                .ordering(subscriber.ordering)
+                .batch(subscriber.batch)
+                .retry(subscriber.retry)
+                .on_gap(subscriber.on_gap)
+                .on_reject(self.on_reject(subscriber, sinks)?);
+            Ok(match &subscriber.channels {
+                None => subscription,
+                Some(channels) => subscription.channels(channels.iter().map(String::as_str)),
+            })
+        };
+        with_sinks.map(one).collect()
+    }
+
+    fn start(&self) -> StartPosition {
+        match &self.source {
+            Some(Source::Stream(stream)) => stream.start,
+            _ => StartPosition::TrimHorizon,
+        }
+    }
+
+    fn on_reject(&self, subscriber: &Subscriber, sinks: &Sinks) -> Result<Rejected> {
+        if let Some(path) = &subscriber.dead_letters {
+            let opened = sinks.dead_letters.iter().find(|(known, _)| known == path);
+            let (_, file) =
+                opened.ok_or_else(|| Error::invalid(format!("the sinks are not those of {:?}", subscriber.name)))?;
+            return Ok(Rejected::dead_letter(file.clone()));
+        }
+        Ok(match self.meets_rejection(subscriber) {
+            OnReject::Halt => Rejected::Halt,
+            OnReject::Skip | OnReject::DeadLetter => Rejected::Skip,
+        })
+    }
+
+    /// What becomes of a record that this subscriber does not take.
+    pub(super) fn meets_rejection(&self, subscriber: &Subscriber) -> OnReject {
+        match (&self.source, &self.state) {
+            _ if subscriber.dead_letters.is_some() => OnReject::DeadLetter,
+            _ if subscriber.on_reject.is_some() => subscriber.on_reject.unwrap_or(OnReject::Halt),
+            // The next run begins with it.
+            (Some(Source::Input(_)), State::File(_)) => OnReject::Halt,
+            _ => OnReject::Skip,
+        }
+    }
+
+    /// Whether what is kept of the subscribers tells them apart that have their names from their URLs.
+    pub(super) fn can_be_kept(&self, found: &Found) {
+        let option = match &self.state {
+            State::Nowhere => return,
+            State::File(_) => "--state",
+            State::Table { .. } => "--table",
+        };
+        let mut seen = BTreeSet::new();
+        for subscriber in self.subscribers.iter().filter(|subscriber| subscriber.is_named_by_url) {
+            let url = subscriber.shown_url();
+            if !seen.insert(url) {
+                let why = "differ in the query alone, which";
+                let way_out = "cannot tell apart; give each a path";
+                found.add(&Origin::Flag, "subscribers", format!("two subscribers at {url} {why} {option} {way_out}"));
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    /// How long a record is tried.
+    #[must_use]
+    pub fn max_age(&self) -> Duration {
+        self.retry.max_age
+    }
+
+    /// Its URL without the query, where tokens travel.
+    #[must_use]
+    pub fn shown_url(&self) -> &str {
+        self.url.0.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    fn sink(&self, format: Format, is_input: bool) -> Result<HttpSink> {
+        let mut http = HttpSink::builder(&self.url.0)
+            .timeout(self.timeout)
+            .concurrency(self.concurrency as usize)
+            .network_policy(self.networks.clone())
+            .format(format);
+        http = match (&self.ca_file, self.connect_timeout) {
+            (None, None) => http,
+            (None, Some(timeout)) => http.connect_timeout(timeout),
+            (Some(path), timeout) => {
+                let unreadable =
+                    |error| Error::invalid(format!("cannot read the authorities in {}", path.display())).because(error);
+                let client = Client::builder().max_idle_per_host(self.concurrency as usize);
+                let client = client.ca_certificates(std::fs::read(path).map_err(unreadable)?)?;
+                let client = timeout.map_or_else(|| client.clone(), |timeout| client.clone().connect_timeout(timeout));
+                http.client(&client.build())
+            }
+        };
+        if let Some(rate) = self.rate {
+            http = http.rate(rate);
+        }
+        // Whoever waits for the end of an input has a patience of their own.
+        if !self.breaker.unwrap_or(!is_input) {
+            http = http.without_breaker();
+        }
+        match &self.ask_again {
+            Some(delays) => http = http.ask_again(delays.iter().copied()),
+            None if is_input => http = http.ask_again([]),
+            None => {}
+        }
+        if self.conflict_is_delivered {
+            http = http.conflict_is_delivered();
+        }
+        for secret in &self.secrets {
+            http = http.sign(secret.clone());
+        }
+        for (name, value) in &self.headers {
+            http = http.header(name, &value.0);
+        }
+        http.build()
+    }
+}
