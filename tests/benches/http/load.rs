@@ -17,8 +17,9 @@ use kinesis_http_sink::HttpSink;
 /// How many requests are under way at any time.
 pub(crate) const IN_FLIGHT: usize = 64;
 
-/// So many different records are sent again and again: twice as many as the sinks of a format remember having written.
-pub(crate) const RECORDS: usize = 8_192;
+/// So many different records are sent again and again: few enough to be in the processor's cache, as one that was just read
+/// from a stream is.
+pub(crate) const RECORDS: usize = 1_000;
 
 /// A delivery of so many records of a little JSON, each of which makes a body of about 300 bytes.
 pub(crate) fn delivery(first: usize, records: usize) -> Delivery {

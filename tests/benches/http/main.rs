@@ -1,8 +1,8 @@
 //! What `HttpSink` costs beside a bare hyper-util loop that sends the same bytes to the same server: unsigned, signed, to
 //! fifty subscribers, and in batches of a hundred.
 //!
-//! All keep 64 requests in flight; rounds alternate, and medians are compared, because a machine drifts. The records differ,
-//! so that each is written anew for one subscriber; what the bare loop sends was written before.
+//! All keep 64 requests in flight; rounds alternate, and medians are compared, because a machine drifts. A lone sink
+//! writes each record anew, and the fifty write it once; what the bare loop sends was written before.
 
 mod load;
 mod server;
