@@ -127,6 +127,7 @@ mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod deliver;
+mod deliverer;
 pub mod demand;
 mod error;
 mod feed;
@@ -154,6 +155,7 @@ pub mod watermark;
 mod worker;
 pub mod wrap;
 
+pub use deliverer::{Deliverer, Fate, Settlement, SubscriptionSettlement};
 pub use demand::Demand;
 pub use error::{BoxError, Error, ErrorKind, Result};
 #[cfg(feature = "file")]
