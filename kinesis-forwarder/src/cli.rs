@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, in which words.
 
+mod lambda;
 mod leases;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use aws_smithy_types::date_time::Format;
 use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
 
+pub use lambda::{Lambda, OnRefusal};
 pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
@@ -45,6 +47,8 @@ pub enum Command {
     Listen(Listen),
     /// Read a stream, a file or a pipe and post its records to subscribers.
     Run(Run),
+    /// Be the function that AWS Lambda calls with the records of a stream, and post them to subscribers.
+    Lambda(Lambda),
     /// Put records on a stream: made up ones, or those of a file or a pipe.
     Publish(Publish),
     /// Print the records of a stream as they come, one line each.

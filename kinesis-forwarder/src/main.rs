@@ -9,7 +9,7 @@ use kinesis_core::{Error, Result};
 use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
 use kinesis_forwarder::run::UNUSABLE;
-use kinesis_forwarder::{demo, leases, listen, publish, run, tail};
+use kinesis_forwarder::{demo, lambda, leases, listen, publish, run, tail};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn log(command: &Command) {
         // What is not configured is told by the error, once.
         Command::Listen(_) | Command::Tail(_) | Command::Leases(_) => "warn,aws_config=error",
         // A line for each record that was not delivered is too much; the end names the reason.
-        Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
+        Command::Run(_) | Command::Lambda(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
         // A subscriber refuses on purpose.
         Command::Demo(_) => "error",
     };
@@ -46,6 +46,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         match cli.command {
             Command::Listen(args) => listen::listen(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Lambda(args) => lambda::lambda(args).await,
             Command::Publish(args) => publish::publish(args).await,
             Command::Tail(args) => tail::tail(args).await,
             Command::Leases(args) => leases::leases(args).await,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod kinesis;
+mod lambda;
+mod lambda_api;
 mod leases;
 mod listen;
 mod refusals;

@@ -32,9 +32,18 @@ pub(crate) struct Done {
 
 impl Program {
     pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start_with(args, [])
+    }
+
+    /// Starts it with more in its environment.
+    pub(crate) fn start_with<'a, S: AsRef<std::ffi::OsStr>>(
+        args: impl IntoIterator<Item = S>,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kinesis-forwarder"))
             .args(args)
             .env_remove("RUST_LOG")
+            .envs(variables)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -73,6 +82,12 @@ impl Program {
         };
         tokio::time::timeout(TOO_LONG, found).await.unwrap();
         String::from_utf8(line.split_off(beginning.len())).unwrap()
+    }
+
+    /// Ends it at once, as a container does; returns what it said until then.
+    pub(crate) async fn kill(mut self) -> Done {
+        self.child.start_kill().unwrap();
+        self.end().await
     }
 
     /// Leaves the input open and waits for the end.
