@@ -1,5 +1,6 @@
 //! The program: reads the command line, runs what it asks for, and turns the result into an exit code.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use kinesis_forwarder::{demo, lambda, leases, listen, publish, run, tail};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -24,13 +25,24 @@ fn main() -> ExitCode {
     })
 }
 
+/// The command line. AWS Lambda starts a function without arguments, and tells it where its calls are.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.len() == 1 && std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        arguments.push("lambda".into());
+    }
+    arguments
+}
+
 /// Logs to standard error what RUST_LOG asks for; else warnings, but none for what the command itself tells.
 fn log(command: &Command) {
     let default = match command {
         // What is not configured is told by the error, once.
         Command::Listen(_) | Command::Tail(_) | Command::Leases(_) => "warn,aws_config=error",
         // A line for each record that was not delivered is too much; the end names the reason.
-        Command::Run(_) | Command::Lambda(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
+        Command::Run(_) | Command::Lambda(_) | Command::Publish(_) => {
+            "warn,kinesis_core::deliver=error,aws_config=error"
+        }
         // A subscriber refuses on purpose.
         Command::Demo(_) => "error",
     };

@@ -13,7 +13,8 @@ const TO: &str = "KINESIS_FORWARDER_TO";
 const LAMBDA_HELP: &str = "\
 Lambda calls it with the records of one shard. It answers with the lowest sequence number that was not delivered to every
 subscriber, from which Lambda calls again; so the trigger has to be set to ReportBatchItemFailures. It ends half a second
-before the time of the call is up, or after --max-age. deploy/ has a template and a container file.
+before the time of the call is up, or after --max-age. Started without arguments, as Lambda does, the program is this
+command. deploy/ has a template and a container file.
 
 KINESIS_FORWARDER_TO holds any number of [CHANNEL=]URL, with blanks or commas between; write %2C for a comma in a URL.
 
@@ -74,7 +75,8 @@ impl Lambda {
 /// Reads any number of targets.
 fn targets(text: &str) -> Result<Vec<Target>, String> {
     let texts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|text| !text.is_empty());
-    let targets = texts.enumerate().map(|(n, text)| target(text).map_err(|why| format!("{TO}, number {}: {why}", n + 1)));
+    let targets =
+        texts.enumerate().map(|(n, text)| target(text).map_err(|why| format!("{TO}, number {}: {why}", n + 1)));
     let targets: Vec<Target> = targets.collect::<Result<_, _>>()?;
     if targets.is_empty() {
         return Err(format!(

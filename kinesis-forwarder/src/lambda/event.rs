@@ -81,6 +81,10 @@ impl KinesisEvent {
     ///
     /// What is wrong, and at which record.
     pub fn read(json: &str) -> Result<Self, BadEvent> {
+        // Where an object is wanted, an array of its fields would do as well.
+        if !json.trim_start().starts_with('{') {
+            return Err(BadEvent::at(".", "it is no JSON object"));
+        }
         let mut reader = serde_json::Deserializer::from_str(json);
         let document: Document = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| BadEvent::at(&error.path().to_string(), &error.inner().to_string()))?;

@@ -96,12 +96,15 @@ fn check(variables: &BTreeMap<&str, Option<String>>) -> Result<()> {
     let memory = variables.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(Option::as_deref).unwrap_or_default();
     match memory.parse::<i32>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::invalid(format!("AWS_LAMBDA_FUNCTION_MEMORY_SIZE is {memory:?}, which is no number of MB"))),
+        Err(_) => {
+            Err(Error::invalid(format!("AWS_LAMBDA_FUNCTION_MEMORY_SIZE is {memory:?}, which is no number of MB")))
+        }
     }
 }
 
 fn subscription(subscriber: &Subscriber, parallel: NonZeroUsize, on_reject: OnReject) -> Result<Subscription> {
-    let http = HttpSink::builder(&subscriber.url).concurrency(parallel.get()).without_breaker().ask_again([]).build()?;
+    let http =
+        HttpSink::builder(&subscriber.url).concurrency(parallel.get()).without_breaker().ask_again([]).build()?;
     let subscription = Subscription::new(subscriber.name.as_str(), http)
         .ordering(Ordering::PerKey { parallel })
         .retry(RetryPolicy { cap: LONGEST_WAIT, ..RetryPolicy::default() })

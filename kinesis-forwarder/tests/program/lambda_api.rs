@@ -55,6 +55,15 @@ pub(crate) struct Function {
 impl Function {
     /// Starts `kinesis-forwarder lambda` with these arguments and variables.
     pub(crate) async fn start(args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_as([&["lambda"], args].concat(), variables).await
+    }
+
+    /// Starts the program as Lambda does: without arguments.
+    pub(crate) async fn start_bare(variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Vec::new(), variables).await
+    }
+
+    async fn start_as(args: Vec<&str>, variables: &[(&str, &str)]) -> Self {
         let (calls, waiting) = mpsc::unbounded_channel();
         let (send, answers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared { calls: Mutex::new(waiting), answers: send });
@@ -66,7 +75,6 @@ impl Function {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let args = [&["lambda"], args].concat();
         let own = [
             ("AWS_LAMBDA_RUNTIME_API", &*address),
             ("AWS_LAMBDA_FUNCTION_NAME", "forwarder"),

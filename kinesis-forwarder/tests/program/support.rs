@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -168,6 +169,29 @@ async fn serve_at(address: &str, receiver: Receiver) -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
     format!("http://{address}/events")
+}
+
+/// Serves `receiver` on this machine; returns its URL, and counts the connections to it.
+pub(crate) async fn counting(receiver: Receiver) -> (String, Arc<AtomicUsize>) {
+    struct Counting(TcpListener, Arc<AtomicUsize>);
+    impl axum::serve::Listener for Counting {
+        type Io = tokio::net::TcpStream;
+        type Addr = std::net::SocketAddr;
+        async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+            let accepted = axum::serve::Listener::accept(&mut self.0).await;
+            self.1.fetch_add(1, Ordering::Relaxed);
+            accepted
+        }
+        fn local_addr(&self) -> std::io::Result<Self::Addr> {
+            self.0.local_addr()
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let count = Arc::<AtomicUsize>::default();
+    let listener = Counting(listener, Arc::clone(&count));
+    tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
+    (url, count)
 }
 
 /// A URL where every connection is refused, for as long as the socket is held: its port is taken and nobody listens.
