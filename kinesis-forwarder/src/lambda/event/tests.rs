@@ -82,8 +82,8 @@ fn what_is_wrong_is_told_with_its_place() {
 fn an_error_is_short_however_long_what_is_wrong_is() {
     let told = problem(&format!(r#"{{"Records":[{{"eventSource":"{}"}}]}}"#, "ä".repeat(100_000)));
     assert!(told.len() < 600, "{}", told.len());
-    // A depth that would overflow the stack is refused.
-    assert!(problem(&format!(r#"{{"Records":[{{"x":{}"#, "[".repeat(100_000))).contains("recursion limit"));
+    // A depth that would overflow the stack, if what means nothing were not skipped over without one.
+    assert!(problem(&format!(r#"{{"Records":[{{"x":{}"#, "[".repeat(100_000))).contains("EOF"));
 }
 
 proptest! {
