@@ -16,7 +16,7 @@ use crate::budget::{Account, Budget};
 use crate::deliver::{Report, Settled};
 use crate::error::{Error, Result};
 use crate::feed::Start;
-use crate::lane::{Counters, Lane, LaneParts, LaneReport, Ledger, State, terms};
+use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, terms};
 use crate::lease::{Cursor, CursorPosition};
 use crate::observe::{Observer, Silent};
 use crate::pipeline::{Subscription, check};
@@ -62,6 +62,8 @@ pub enum Fate {
     Skipped,
     /// It is of a channel that the subscription does not take.
     Filtered,
+    /// It was settled before, as [`deliver_rest_until`](Deliverer::deliver_rest_until) was told.
+    SettledBefore,
     /// It is not settled: it was not tried, or not with success, or nobody knows, because time was up before the sink had
     /// answered. It has to be delivered again.
     Left,
@@ -170,10 +172,29 @@ impl Deliverer {
         records: Vec<Record>,
         until: impl Future<Output = ()> + Send,
     ) -> Result<Settlement> {
-        let channels = self.channel_from.channels_of(&records);
-        let page = Arc::new(Page::new(records, channels, None, None));
+        self.deliver_rest_until(shard, records, |_, _| false, until).await
+    }
+
+    /// As [`deliver_until`](Self::deliver_until), for a batch that comes again: what a subscription has settled already, as
+    /// `is_settled` says, it is spared.
+    ///
+    /// # Errors
+    ///
+    /// As [`deliver_until`](Self::deliver_until).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`deliver_until`](Self::deliver_until).
+    pub async fn deliver_rest_until(
+        &self,
+        shard: &ShardKey,
+        records: Vec<Record>,
+        is_settled: impl Fn(&SubscriptionName, &Record) -> bool + Send,
+        until: impl Future<Output = ()> + Send,
+    ) -> Result<Settlement> {
         let (send, mut reports) = mpsc::unbounded_channel();
-        let mut round = Round::new(self, shard, &page, &send);
+        let mut round = Round::new(self, shard, &records, &is_settled, &send);
+        drop(is_settled);
         let mut until = pin!(until);
         loop {
             let next = round.go_on(Instant::now())?;
@@ -204,63 +225,63 @@ impl Deliverer {
 }
 
 /// One batch on its way.
-struct Round<'a> {
-    page: &'a Arc<Page>,
-    lanes: Vec<Lane>,
-    settlements: Vec<SubscriptionSettlement>,
+struct Round {
+    runs: Vec<Run>,
 }
 
-impl<'a> Round<'a> {
+/// The batch on its way to one subscription.
+struct Run {
+    lane: Lane,
+    /// What the subscription is to get, if it takes it.
+    page: Arc<Page>,
+    /// Where in the batch the records of the page are.
+    places: Arc<[usize]>,
+    settlement: SubscriptionSettlement,
+}
+
+impl Round {
     fn new(
         deliverer: &Deliverer,
         shard: &ShardKey,
-        page: &'a Arc<Page>,
+        records: &[Record],
+        is_settled: &dyn Fn(&SubscriptionName, &Record) -> bool,
         reports: &mpsc::UnboundedSender<LaneReport>,
     ) -> Self {
-        // The batch is in memory already: whether it may be was for others to say.
-        let budget = Budget::new(usize::MAX);
-        let lane = |(id, subscription): (usize, &Arc<Subscription>)| {
-            let start = StartPosition::TrimHorizon;
-            Lane::new(LaneParts {
-                id,
-                subscription: Arc::clone(subscription),
-                origin: Arc::new(Origin {
-                    stream: shard.stream.clone(),
-                    shard: shard.shard.clone(),
-                    subscription: subscription.name.clone(),
-                }),
-                terms: Arc::new(terms(subscription, Arc::clone(&deliverer.observer), fastrand::u64(..))),
-                counters: Arc::new(Counters::default()),
-                account: Account::new(&budget, usize::MAX),
-                generation: 0,
-                ledger: Ledger::new(Cursor::new(0, CursorPosition::Next(start)), Start::new(start, None)),
-                state: State::Running,
-                paused: false,
-                reports: reports.clone(),
-            })
+        let page = |places: &[usize]| {
+            let records: Vec<Record> = places.iter().map(|place| records[*place].clone()).collect();
+            let channels = deliverer.channel_from.channels_of(&records);
+            Arc::new(Page::new(records, channels, None, None))
         };
-        let settlement = |subscription: &Arc<Subscription>| {
-            let fate = |index| match subscription.selector.takes(page.channel(index)) {
-                true => Fate::Left,
-                false => Fate::Filtered,
+        let all: Arc<[usize]> = (0..records.len()).collect();
+        // Most share one page, whose channels and keys are looked at once.
+        let whole = page(&all);
+        let run = |(id, subscription): (usize, &Arc<Subscription>)| {
+            let is_new = |place: &usize| !is_settled(&subscription.name, &records[*place]);
+            let new: Arc<[usize]> = all.iter().copied().filter(is_new).collect();
+            let (places, page) = if new.len() == all.len() {
+                (Arc::clone(&all), Arc::clone(&whole))
+            } else {
+                let page = page(&new);
+                (new, page)
             };
-            let fates = (0..page.len()).map(fate).collect();
-            SubscriptionSettlement { fates, halted: None, last_failure: None }
+            let mut fates = vec![Fate::SettledBefore; records.len()];
+            for (index, place) in places.iter().enumerate() {
+                let takes = subscription.selector.takes(page.channel(index));
+                fates[*place] = if takes { Fate::Left } else { Fate::Filtered };
+            }
+            let settlement = SubscriptionSettlement { fates, halted: None, last_failure: None };
+            let lane = lane(id, subscription, shard, deliverer, reports);
+            Run { lane, page, places, settlement }
         };
-        let subscriptions = &deliverer.subscriptions;
-        Self {
-            page,
-            lanes: subscriptions.iter().enumerate().map(lane).collect(),
-            settlements: subscriptions.iter().map(settlement).collect(),
-        }
+        Self { runs: deliverer.subscriptions.iter().enumerate().map(run).collect() }
     }
 
     /// Sends off what may go now; says when there will be more, whatever is reported.
     fn go_on(&mut self, now: Instant) -> Result<Option<Instant>> {
         let mut next: Option<Instant> = None;
-        for lane in &mut self.lanes {
+        for Run { lane, page, .. } in &mut self.runs {
             lane.reap()?;
-            lane.take_in_hand(self.page, now);
+            lane.take_in_hand(page, now);
             let due = lane.send_off(now);
             next = next.into_iter().chain(due).min();
         }
@@ -268,7 +289,7 @@ impl<'a> Round<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.is_done_with(self.page))
+        self.runs.iter().all(|run| run.lane.is_done_with(&run.page))
     }
 
     /// Takes in what is reported by now.
@@ -279,7 +300,7 @@ impl<'a> Round<'a> {
     }
 
     fn on_report(&mut self, (id, run, report): LaneReport) {
-        let settlement = &mut self.settlements[id];
+        let Run { lane, places, settlement, .. } = &mut self.runs[id];
         match &report {
             Report::Settled(delivery, how) => {
                 let fate = match how {
@@ -287,20 +308,48 @@ impl<'a> Round<'a> {
                     Settled::DeadLettered => Fate::DeadLettered,
                     Settled::Skipped => Fate::Skipped,
                 };
-                // The lane has looked at nothing but the page: its offsets are the places there.
-                delivery.offsets().for_each(|place| settlement.fates[place as usize] = fate);
+                // The lane has looked at nothing but its page: its offsets are the indices there.
+                delivery.offsets().for_each(|index| settlement.fates[places[index as usize]] = fate);
             }
             Report::Failed(reason) => settlement.last_failure = Some(reason.clone()),
             Report::Halted(reason) => settlement.halted = Some(reason.clone()),
             Report::Waiting(_) | Report::Returned(..) => {}
         }
-        self.lanes[id].on_report(run, report, Instant::now());
+        lane.on_report(run, report, Instant::now());
     }
 
     fn settlement(self) -> Settlement {
-        let names = self.lanes.iter().map(|lane| lane.subscription().name.clone());
-        Settlement { subscriptions: names.zip(self.settlements).collect() }
+        let runs = self.runs.into_iter();
+        Settlement { subscriptions: runs.map(|run| (run.lane.subscription().name.clone(), run.settlement)).collect() }
     }
+}
+
+/// A lane that has read nothing yet. The batch is in memory already: whether it may be was for others to say.
+fn lane(
+    id: usize,
+    subscription: &Arc<Subscription>,
+    shard: &ShardKey,
+    deliverer: &Deliverer,
+    reports: &mpsc::UnboundedSender<LaneReport>,
+) -> Lane {
+    let start = StartPosition::TrimHorizon;
+    Lane::new(LaneParts {
+        id,
+        subscription: Arc::clone(subscription),
+        origin: Arc::new(Origin {
+            stream: shard.stream.clone(),
+            shard: shard.shard.clone(),
+            subscription: subscription.name.clone(),
+        }),
+        terms: Arc::new(terms(subscription, Arc::clone(&deliverer.observer), fastrand::u64(..))),
+        counters: Arc::default(),
+        account: Account::new(&Budget::new(usize::MAX), usize::MAX),
+        generation: 0,
+        ledger: Ledger::new(Cursor::new(0, CursorPosition::Next(start)), Start::new(start, None)),
+        state: State::Running,
+        paused: false,
+        reports: reports.clone(),
+    })
 }
 
 #[cfg(test)]

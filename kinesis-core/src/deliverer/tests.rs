@@ -71,6 +71,7 @@ fn fates(settlement: &Settlement, name: &str) -> String {
         Fate::DeadLettered => 'd',
         Fate::Skipped => 'S',
         Fate::Filtered => 'F',
+        Fate::SettledBefore => 'B',
         Fate::Left => 'L',
     };
     settlement.subscriptions[name].fates.iter().map(letter).collect()
@@ -187,6 +188,22 @@ async fn a_batch_larger_than_the_demand_arrives_whole_and_in_order() {
         let of = |all: &[String]| all.iter().filter(|name| name.starts_with(key)).cloned().collect::<Vec<_>>();
         assert_eq!(of(&got), of(&names));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_settled_before_is_spared_to_those_who_have_it_and_to_nobody_else() {
+    let ((one, got_one), (other, got_other)) = (
+        scripted(|_, text| if text == "b2" { Outcome::Retry } else { Outcome::Delivered }),
+        scripted(|_, _| Outcome::Delivered),
+    );
+    let subscriptions = [Subscription::new("one", one), Subscription::new("other", other).channels(["a"])];
+    let deliverer = Deliverer::new(subscriptions).unwrap();
+    let has = |name: &SubscriptionName, record: &Record| *name == "one" && record.data.ends_with(b"1");
+    let until = sleep(Duration::from_secs(9));
+    let settlement = deliverer.deliver_rest_until(&shard(), batch("a1 b1 a2 b2 a3"), has, until).await.unwrap();
+    assert_eq!((fates(&settlement, "one"), fates(&settlement, "other")), ("BBDLD".into(), "DFDFD".into()));
+    assert!(!got_one.lock().unwrap().iter().any(|call| call.ends_with('1')));
+    assert_eq!((got_other.lock().unwrap().len(), settlement.first_left()), (3, Some(3)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,18 @@
 //! One call: from the event to the answer, within the time that Lambda gives.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::try_join_all;
 use kinesis_aws::kpl;
-use kinesis_core::{Deliverer, Record, SequenceNumber, Settlement, ShardKey, wall_clock};
+use kinesis_core::{Deliverer, Record, SequenceNumber, Settlement, ShardKey, SubscriptionName, wall_clock};
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::KinesisEvent;
+use super::had::Had;
 use super::refused::{Refusal, Refused};
 use crate::output::note;
 
@@ -24,6 +26,7 @@ pub const MARGIN: Duration = Duration::from_millis(500);
 pub struct Handler {
     deliverer: Deliverer,
     refused: Refused,
+    had: Mutex<Had>,
     max_age: Option<Duration>,
 }
 
@@ -49,7 +52,7 @@ impl Handler {
     /// their makers' concern.
     #[must_use]
     pub fn new(deliverer: Deliverer, refused: Refused) -> Self {
-        Self { deliverer, refused, max_age: None }
+        Self { deliverer, refused, had: Mutex::default(), max_age: None }
     }
 
     /// How long one call goes on trying at most. Default: until [`MARGIN`] before its time is up.
@@ -76,11 +79,13 @@ impl Handler {
         let shards = event.shards.into_iter().map(|(shard, stored)| self.deliver(shard, stored, until));
         let settled = try_join_all(shards).await.map_err(|error| failure("Internal", &error.chain()))?;
         let mut refused = self.refused.take();
-        let lowest = settled.iter().filter_map(|(shard, numbers, settlement)| {
+        let lowest = settled.into_iter().filter_map(|(shard, numbers, settlement)| {
             let refused = refused.remove(&shard.shard).unwrap_or_default();
-            tell(shard, numbers, settlement, &refused);
+            tell(&shard, &numbers, &settlement, &refused);
             let left = settlement.first_left().map(|place| numbers[place]);
-            left.into_iter().chain(refused.first().map(|refusal| refusal.number)).min()
+            let lowest = left.into_iter().chain(refused.first().map(|refusal| refusal.number)).min()?;
+            self.had().keep(shard, lowest, &numbers, &settlement, &refused);
+            Some(lowest)
         });
         let failure = |number: SequenceNumber| Failure { item_identifier: number.without_sub().to_string() };
         Ok(Answer { batch_item_failures: lowest.map(failure).collect() })
@@ -94,8 +99,16 @@ impl Handler {
     ) -> kinesis_core::Result<(ShardKey, Vec<SequenceNumber>, Settlement)> {
         let records = kpl::unpack(&shard.shard, stored);
         let numbers = records.iter().map(|record| record.sequence_number).collect();
-        let settlement = self.deliverer.deliver_until(&shard, records, sleep_until(until)).await?;
+        let had = self.had().take(&shard);
+        let has = |name: &SubscriptionName, record: &Record| {
+            had.get(name).is_some_and(|numbers| numbers.contains(&record.sequence_number))
+        };
+        let settlement = self.deliverer.deliver_rest_until(&shard, records, has, sleep_until(until)).await?;
         Ok((shard, numbers, settlement))
+    }
+
+    fn had(&self) -> MutexGuard<'_, Had> {
+        self.had.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long a call may go on delivering.

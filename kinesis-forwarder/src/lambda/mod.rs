@@ -4,8 +4,8 @@
 //!
 //! The records of the [event] are delivered to every subscriber at the same time, by the same lanes as in
 //! a pipeline; aggregates are unpacked first. The answer names the lowest sequence number that is not settled for all of
-//! them, of the stored record where it came in an aggregate. Lambda goes on there with its next call; whoever had records
-//! behind it gets them again, under the same ids.
+//! them, of the stored record where it came in an aggregate. Lambda goes on there with its next call. Whoever had records
+//! behind it is spared them for as long as the process lives; from another one they come again, under the same ids.
 //!
 //! # When it ends
 //!
@@ -23,6 +23,7 @@
 //!   another attempt is likely to end the same, and what Lambda gives up it gives up with everything behind it.
 
 pub mod event;
+mod had;
 pub mod handler;
 mod refused;
 

@@ -13,3 +13,4 @@ mod signals;
 mod state;
 mod support;
 mod table;
+mod template;

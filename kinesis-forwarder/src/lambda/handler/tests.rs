@@ -1,6 +1,8 @@
 use super::*;
 use async_trait::async_trait;
 use kinesis_core::{Delivery, OnReject, Outcome, Outcomes, Sink, Subscription, handler};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn event(records: &[(&str, u64)]) -> String {
     let record = |(shard, n): &(&str, u64)| {
@@ -65,6 +67,33 @@ async fn each_shard_is_answered_by_its_lowest() {
     let handler = of(Subscription::new("s", sink));
     let event = event(&[("a", 1), ("b", 2), ("a", 3), ("b", 4), ("a", 5), ("c", 6)]);
     assert_eq!(call(&handler, &event, Duration::from_secs(5)).await.0, ["3", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_comes_again_goes_to_those_alone_who_have_not_had_it() {
+    let (got, is_down) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(true)));
+    let arrivals = Arc::clone(&got);
+    let healthy = handler(move |record| {
+        arrivals.lock().unwrap().push(record.sequence_number.to_string());
+        async { Outcome::Delivered }
+    });
+    let down = Arc::clone(&is_down);
+    let sick = handler(move |record| {
+        let fails = record.sequence_number == 2.into() && down.load(Ordering::Relaxed);
+        async move { if fails { Outcome::Retry } else { Outcome::Delivered } }
+    });
+    let subscriptions = [Subscription::new("healthy", healthy), Subscription::new("sick", sick)];
+    let handler = Handler::new(Deliverer::new(subscriptions).unwrap(), Refused::default());
+    let time = Duration::from_secs(5);
+    assert_eq!(call(&handler, &event(&[("a", 1), ("a", 2), ("a", 3)]), time).await.0, ["2"]);
+    // Another shard has a record of the same number, which was not had.
+    assert_eq!(call(&handler, &event(&[("b", 2)]), time).await.0, ["2"]);
+    assert_eq!(call(&handler, &event(&[("a", 2), ("a", 3), ("a", 4)]), time).await.0, ["2"]);
+    is_down.store(false, Ordering::Relaxed);
+    assert_eq!(call(&handler, &event(&[("a", 2), ("a", 3), ("a", 4)]), time).await.0, [""; 0]);
+    let mut got = got.lock().unwrap().clone();
+    got.sort();
+    assert_eq!(got, ["1", "2", "2", "3", "4"]);
 }
 
 #[tokio::test(start_paused = true)]
