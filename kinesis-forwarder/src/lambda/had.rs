@@ -4,7 +4,7 @@
 //! It lasts as long as the process. Where Lambda calls another one, or this one was ended, records come twice: at least once
 //! is what is promised.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kinesis_core::{Fate, SequenceNumber, Settlement, ShardKey, SubscriptionName};
 
@@ -15,7 +15,7 @@ use super::refused::Refusal;
 const MOST: usize = 100_000;
 
 /// What each subscription has settled of the last batch of a shard, from the first record on that will come again.
-type Settled = HashMap<SubscriptionName, BTreeSet<SequenceNumber>>;
+type Settled = BTreeMap<SubscriptionName, BTreeSet<SequenceNumber>>;
 
 /// What subscriptions have settled of batches that will come again; the batch of the last call comes last.
 #[derive(Debug, Default)]

@@ -89,7 +89,7 @@ impl Function {
     pub(crate) async fn call(&mut self, event: impl Into<String>, time: Duration) -> Answer {
         self.count += 1;
         let id = format!("call-{}", self.count);
-        let deadline = SystemTime::now() + time;
+        let deadline = kinesis_core::wall_clock::now() + time;
         self.calls.send(Call { id: id.clone(), event: event.into(), deadline }).unwrap();
         let answer = tokio::time::timeout(time, self.answers.recv()).await;
         let (answered, answer) = answer.expect("it answers before its time is up").unwrap();

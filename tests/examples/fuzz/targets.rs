@@ -1,6 +1,7 @@
 //! What is fuzzed: each parser with the sound inputs to begin with.
 
 use kinesis_aws::fuzzing;
+use kinesis_core::Record;
 use kinesis_forwarder::lambda::event::KinesisEvent;
 
 /// A parser.
@@ -151,7 +152,7 @@ fn read_event(body: &[u8], _: &[usize]) -> bool {
     for records in event.shards.values() {
         assert!(records.is_sorted_by_key(|record| record.sequence_number));
     }
-    let bytes: usize = event.shards.values().flatten().map(|record| record.size()).sum();
+    let bytes: usize = event.shards.values().flatten().map(Record::size).sum();
     let records: usize = event.shards.values().map(Vec::len).sum();
     assert!(bytes <= body.len() && records * 100 <= body.len(), "{records} records with {bytes} bytes");
     true
