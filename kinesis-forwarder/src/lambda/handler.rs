@@ -80,7 +80,7 @@ impl Handler {
         let settled = try_join_all(shards).await.map_err(|error| failure("Internal", &error.chain()))?;
         let mut refused = self.refused.take();
         let lowest = settled.into_iter().filter_map(|(shard, numbers, settlement)| {
-            let refused = refused.remove(&shard.shard).unwrap_or_default();
+            let refused = refused.remove(&shard).unwrap_or_default();
             tell(&shard, &numbers, &settlement, &refused);
             let left = settlement.first_left().map(|place| numbers[place]);
             let lowest = left.into_iter().chain(refused.first().map(|refusal| refusal.number)).min()?;

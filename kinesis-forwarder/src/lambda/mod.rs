@@ -16,7 +16,7 @@
 //!
 //! - The sinks live as long as the process, over many calls: so do their connections. They have no circuit breaker: a
 //!   breaker's pause is counted on a clock that may stand still while the process is frozen between calls, and an open one
-//!   would spend calls without a single attempt. The time of a call bounds what a dead subscriber gets, and Lambda's
+//!   would spend calls without a single attempt. (A 410 is kept in mind, until the process is ended.) The time of a call bounds what a dead subscriber gets, and Lambda's
 //!   own wait between its calls takes the breaker's place.
 //! - A refusal counts at once, and is not asked about again after minutes: no call lasts that long. The record counts as not
 //!   delivered, or is passed over, as `--on-reject` says; what comes behind it of its key goes on either way, because
