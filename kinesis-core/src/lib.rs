@@ -93,6 +93,7 @@
 //! | [`byte_budget`](PipelineBuilder::byte_budget) | what all shards hold together |
 //! | [`Handle`] | changes subscriptions while it runs |
 //! | [`Status`] | how it stands: [`LaneStatus`] of each subscription on each shard, [`ShardStatus`], [`BudgetStatus`] |
+//! | [`Deliverer`] | delivers a batch that is in hand already, without a stream to follow; [`Settlement`] says what became of it |
 //! | [`Observer`], [`Event`] | what happens, as it happens |
 //! | [`Sink`], [`handler`], [`channel_sink`] | where records go |
 //! | [`StreamSource`], [`ShardReader`] | where they come from |
@@ -105,7 +106,7 @@
 //! | [`source`], [`sink`], [`lease`] | the traits, with their contracts |
 //! | [`watermark`], [`demand`], [`retry`], [`lineage`], [`selector`], [`limit`] | decisions, without waiting: pure |
 //! | [`wrap`] | wrappers over any source: [`Throttled`](wrap::Throttled), [`Retrying`](wrap::Retrying), [`Metered`](wrap::Metered) |
-//! | `deliver`, `feed`, `lane`, `worker` | the pipeline's inside, from sink back to source |
+//! | `deliver`, `feed`, `lane`, `worker`, `deliverer` | the pipeline's inside, from sink back to source |
 //! | [`pipeline`], [`observe`] | putting it together, changing it, watching it |
 //! | [`stream`] | reading without leases, as a `Stream` |
 //! | [`conformance`](https://docs.rs/kinesis-core) | the suites that prove an implementation (feature `conformance`) |
@@ -127,6 +128,7 @@ mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod deliver;
+mod deliverer;
 pub mod demand;
 mod error;
 mod feed;
@@ -154,6 +156,7 @@ pub mod watermark;
 mod worker;
 pub mod wrap;
 
+pub use deliverer::{Deliverer, Fate, Settlement, SubscriptionSettlement};
 pub use demand::Demand;
 pub use error::{BoxError, Error, ErrorKind, Result};
 #[cfg(feature = "file")]

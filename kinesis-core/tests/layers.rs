@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["wrap", "memory", "file"],
     &["deliver", "feed", "lane", "worker", "pipeline"],
     // The guide has no code.
-    &["stream", "conformance", "guide"],
+    &["deliverer", "stream", "conformance", "guide"],
 ];
 
 #[test]

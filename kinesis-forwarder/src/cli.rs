@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, in which words.
 
 mod config;
+mod lambda;
 mod leases;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
 
 pub use config::{Check, Config, ConfigCommand};
+pub use lambda::{Lambda, OnRefusal};
 pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
@@ -47,6 +49,8 @@ pub enum Command {
     Listen(Listen),
     /// Read a stream, a file or a pipe and post its records to subscribers.
     Run(Run),
+    /// Be the function that AWS Lambda calls with the records of a stream, and post them to subscribers.
+    Lambda(Lambda),
     /// Put records on a stream: made up ones, or those of a file or a pipe.
     Publish(Publish),
     /// Print the records of a stream as they come, one line each.

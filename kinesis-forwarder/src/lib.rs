@@ -11,6 +11,7 @@ pub mod demo;
 mod drive;
 pub mod give_up;
 pub mod input;
+pub mod lambda;
 pub mod leases;
 pub mod listen;
 pub mod output;

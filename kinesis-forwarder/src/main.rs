@@ -1,5 +1,6 @@
 //! The program: reads the command line, runs what it asks for, and turns the result into an exit code.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -9,11 +10,11 @@ use kinesis_core::{Error, Result};
 use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
 use kinesis_forwarder::run::UNUSABLE;
-use kinesis_forwarder::{config, demo, leases, listen, publish, run, tail};
+use kinesis_forwarder::{config, demo, lambda, leases, listen, publish, run, tail};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -24,13 +25,24 @@ fn main() -> ExitCode {
     })
 }
 
+/// The command line. AWS Lambda starts a function without arguments, and tells it where its calls are.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.len() == 1 && std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        arguments.push("lambda".into());
+    }
+    arguments
+}
+
 /// Logs to standard error what RUST_LOG asks for; else warnings, but none for what the command itself tells.
 fn log(command: &Command) {
     let default = match command {
         // What is not configured is told by the error, once.
         Command::Listen(_) | Command::Tail(_) | Command::Leases(_) | Command::Config(_) => "warn,aws_config=error",
         // A line for each record that was not delivered is too much; the end names the reason.
-        Command::Run(_) | Command::Publish(_) => "warn,kinesis_core::deliver=error,aws_config=error",
+        Command::Run(_) | Command::Lambda(_) | Command::Publish(_) => {
+            "warn,kinesis_core::deliver=error,aws_config=error"
+        }
         // A subscriber refuses on purpose.
         Command::Demo(_) => "error",
     };
@@ -46,6 +58,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         match cli.command {
             Command::Listen(args) => listen::listen(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Lambda(args) => lambda::lambda(args).await,
             Command::Publish(args) => publish::publish(args).await,
             Command::Tail(args) => tail::tail(args).await,
             Command::Leases(args) => leases::leases(args).await,

@@ -1,5 +1,5 @@
-//! Records of the Kinesis Producer Library: many user records in one stored record, unpacked here and packed by
-//! [`pack()`].
+//! Records of the Kinesis Producer Library: many user records in one stored record, unpacked here, by a source or by
+//! [`unpack()`], and packed by [`pack()`].
 //!
 //! An aggregate is four magic bytes, a protobuf message, and the MD5 of the message. All three have to be right; anything
 //! else is handed out as it is stored. A record out of an aggregate has the stored record's sequence number with a
@@ -27,7 +27,7 @@ use md5::{Digest as _, Md5};
 
 pub use pack::{Packed, pack};
 pub(crate) use unpack::Unpacker;
-pub use unpack::{Aggregates, OutOfRange, Unpacked};
+pub use unpack::{Aggregates, OutOfRange, Unpacked, unpack};
 
 /// What an aggregate begins with. (KPL, "aggregation-format.md".)
 const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];

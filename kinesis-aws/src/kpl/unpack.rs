@@ -98,6 +98,16 @@ impl Aggregates {
     }
 }
 
+/// What stored records of `shard` hold that came by another way than a source, from a Lambda event say: an aggregate's
+/// records, wherever their hash keys lie, and anything else as it is.
+#[must_use]
+pub fn unpack(shard: &ShardId, stored: Vec<Record>) -> Vec<Record> {
+    match Aggregates::default().unpacker(shard, None, StartPosition::TrimHorizon, &Unpacked::default()) {
+        Some(mut unpacker) => unpacker.unpack(stored),
+        None => stored,
+    }
+}
+
 /// Unpacks the records of one shard, from a place on that may lie inside an aggregate.
 #[derive(Debug)]
 pub(crate) struct Unpacker {

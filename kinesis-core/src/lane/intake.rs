@@ -36,7 +36,7 @@ impl Lane {
     }
 
     /// Whether it asks for a record.
-    fn can_take(&self) -> bool {
+    pub(super) fn can_take(&self) -> bool {
         self.is_working() && self.demand.open() > 0 && (self.again.is_some() || self.may_run_on())
     }
 
@@ -153,7 +153,7 @@ impl Lane {
         self.follows = false;
     }
 
-    fn take_page(&mut self, spot: Spot, first: u64, page: &Arc<Page>, now: Instant) -> Result<(), Box<Gap>> {
+    pub(super) fn take_page(&mut self, spot: Spot, first: u64, page: &Arc<Page>, now: Instant) -> Result<(), Box<Gap>> {
         let mut from = (spot.at - first) as usize;
         if let Some(start) = self.skips_to {
             let had = start.had_of(&page.records()[from..]);

@@ -8,6 +8,7 @@ mod counters;
 mod dispatch;
 mod give_back;
 mod held;
+mod in_hand;
 mod intake;
 mod ledger;
 mod queue;
@@ -16,7 +17,7 @@ mod standing;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -29,7 +30,9 @@ use crate::budget::Account;
 use crate::deliver::{History, Holds, Report, Terms};
 use crate::demand::DemandBuffer;
 use crate::feed::{Feed, Start, TrackId};
+use crate::observe::Observer;
 use crate::pipeline::{Ordering, Subscription};
+use crate::signal::Signal;
 use crate::sink::Origin;
 
 use absent::Absent;
@@ -131,11 +134,26 @@ struct Slot {
 }
 
 /// Which records a failure holds back, how many slots there are, and how many deliveries run at once in each.
-pub(crate) fn shape(ordering: Ordering) -> (Holds, usize, usize) {
+fn shape(ordering: Ordering) -> (Holds, usize, usize) {
     match ordering {
         Ordering::PerShard => (Holds::Shard, 1, 1),
         Ordering::PerKey { parallel } => (Holds::Key, parallel.get(), 1),
         Ordering::Unordered { parallel } => (Holds::Nothing, 1, parallel.get()),
+    }
+}
+
+/// How the records of a subscription are delivered on one shard.
+pub(crate) fn terms(subscription: &Subscription, observer: Arc<dyn Observer>, seed: u64) -> Terms {
+    let (holds, slots, width) = shape(subscription.ordering);
+    Terms {
+        sink: Arc::clone(&subscription.sink),
+        retry: subscription.retry,
+        on_reject: subscription.on_reject.clone(),
+        holds,
+        turns: Semaphore::new(slots * width),
+        recall: Signal::default(),
+        observer,
+        seed,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::attach::{self, Place};
@@ -13,15 +13,13 @@ use super::runner::{Command, Runner};
 use super::shards::Held;
 use super::{Attached, Ended, Worker};
 use crate::broken::{self, Part};
-use crate::deliver::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feed::{Feed, FeedConfig, Start, front, lowest};
-use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, shape};
+use crate::lane::{Lane, LaneParts, LaneReport, Ledger, State, terms};
 use crate::lease::{HeldLease, Lease, SubscriptionRecord};
 use crate::observe::Event;
 use crate::pipeline::Subscription;
 use crate::shard::{Shard, ShardId, StartPosition};
-use crate::signal::Signal;
 use crate::sink::{Origin, SubscriptionName};
 
 impl Worker {
@@ -232,6 +230,7 @@ impl Worker {
         }
         let generation = record.generation_on(shard);
         let open = self.shards.may_start(shard, name);
+        let seed = seed(self.config.seed, shard, name);
         Some(LaneParts {
             id: 0,
             subscription: Arc::clone(subscription),
@@ -240,7 +239,7 @@ impl Worker {
                 shard: shard.clone(),
                 subscription: name.clone(),
             }),
-            terms: Arc::new(self.terms(subscription, shard)),
+            terms: Arc::new(terms(subscription, Arc::clone(&self.config.observer), seed)),
             counters: Arc::clone(counters),
             account: account.clone(),
             generation,
@@ -249,20 +248,6 @@ impl Worker {
             paused: record.paused && !broken::is(Part::PauseForgotten),
             reports: reports.clone(),
         })
-    }
-
-    fn terms(&self, subscription: &Subscription, shard: &ShardId) -> Terms {
-        let (holds, slots, width) = shape(subscription.ordering);
-        Terms {
-            sink: Arc::clone(&subscription.sink),
-            retry: subscription.retry,
-            on_reject: subscription.on_reject.clone(),
-            holds,
-            turns: Semaphore::new(slots * width),
-            recall: Signal::default(),
-            observer: Arc::clone(&self.config.observer),
-            seed: seed(self.config.seed, shard, &subscription.name),
-        }
     }
 }
 

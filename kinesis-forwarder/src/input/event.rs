@@ -50,11 +50,11 @@ pub(super) struct Fields {
 
 /// A record before it has its place in the shard.
 #[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) partition_key: PartitionKey,
-    pub(super) data: Bytes,
-    pub(super) sequence_number: Option<SequenceNumber>,
-    pub(super) arrived_at: Option<SystemTime>,
+pub(crate) struct Parsed {
+    pub(crate) partition_key: PartitionKey,
+    pub(crate) data: Bytes,
+    pub(crate) sequence_number: Option<SequenceNumber>,
+    pub(crate) arrived_at: Option<SystemTime>,
 }
 
 impl Fields {

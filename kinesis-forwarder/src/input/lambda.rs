@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for LambdaRecord {
 }
 
 /// The `kinesis` of a Lambda record: fields like an event's, but the data is always base64.
-struct KinesisPart;
+pub(crate) struct KinesisPart;
 
 impl<'de> DeserializeSeed<'de> for KinesisPart {
     type Value = Parsed;

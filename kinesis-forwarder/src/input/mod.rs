@@ -34,8 +34,10 @@ mod number;
 mod parse;
 mod source;
 
+pub(crate) use event::Parsed;
 pub use kept::KeptInput;
 pub(crate) use kept::is_file;
+pub(crate) use lambda::KinesisPart;
 pub use number::{Originals, original};
 pub(crate) use number::{at_record, record_of};
 pub use parse::InputError;

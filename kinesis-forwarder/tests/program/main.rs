@@ -5,6 +5,8 @@
 mod config;
 mod exposition;
 mod kinesis;
+mod lambda;
+mod lambda_api;
 mod leases;
 mod listen;
 mod refusals;
@@ -13,4 +15,5 @@ mod signals;
 mod state;
 mod support;
 mod table;
+mod template;
 mod watch;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,9 +33,18 @@ pub(crate) struct Done {
 
 impl Program {
     pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        Self::start_with(args, [])
+    }
+
+    /// Starts it with more in its environment.
+    pub(crate) fn start_with<'a, S: AsRef<std::ffi::OsStr>>(
+        args: impl IntoIterator<Item = S>,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kinesis-forwarder"))
             .args(args)
             .env_remove("RUST_LOG")
+            .envs(variables)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -73,6 +83,12 @@ impl Program {
         };
         tokio::time::timeout(TOO_LONG, found).await.unwrap();
         String::from_utf8(line.split_off(beginning.len())).unwrap()
+    }
+
+    /// Ends it at once, as a container does; returns what it said until then.
+    pub(crate) async fn kill(mut self) -> Done {
+        self.child.start_kill().unwrap();
+        self.end().await
     }
 
     /// Leaves the input open and waits for the end.
@@ -153,6 +169,29 @@ async fn serve_at(address: &str, receiver: Receiver) -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
     format!("http://{address}/events")
+}
+
+/// Serves `receiver` on this machine; returns its URL, and counts the connections to it.
+pub(crate) async fn counting(receiver: Receiver) -> (String, Arc<AtomicUsize>) {
+    struct Counting(TcpListener, Arc<AtomicUsize>);
+    impl axum::serve::Listener for Counting {
+        type Io = tokio::net::TcpStream;
+        type Addr = std::net::SocketAddr;
+        async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+            let accepted = axum::serve::Listener::accept(&mut self.0).await;
+            self.1.fetch_add(1, Ordering::Relaxed);
+            accepted
+        }
+        fn local_addr(&self) -> std::io::Result<Self::Addr> {
+            self.0.local_addr()
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    let count = Arc::<AtomicUsize>::default();
+    let listener = Counting(listener, Arc::clone(&count));
+    tokio::spawn(async move { axum::serve(listener, receiver.router()).await });
+    (url, count)
 }
 
 /// A URL where every connection is refused, for as long as the socket is held: its port is taken and nobody listens.

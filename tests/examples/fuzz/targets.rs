@@ -1,6 +1,8 @@
 //! What is fuzzed: each parser with the sound inputs to begin with.
 
 use kinesis_aws::fuzzing;
+use kinesis_core::Record;
+use kinesis_forwarder::lambda::event::KinesisEvent;
 
 /// A parser.
 pub(crate) struct Target {
@@ -16,6 +18,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "cbor", corpus: cbor, run: fuzzing::cbor },
     Target { name: "frames", corpus: frames, run: fuzzing::frames },
     Target { name: "kpl", corpus: kpl, run: fuzzing::kpl },
+    Target { name: "lambda", corpus: lambda, run: read_event },
 ];
 
 /// Answers of `GetRecords` in JSON.
@@ -121,4 +124,36 @@ fn kpl() -> Vec<Vec<u8>> {
         kinesis_aws::kpl::pack(&records, 1 << 20).swap_remove(0).data.to_vec()
     };
     vec![packed(2), packed(3), packed(40), b"plain".to_vec()]
+}
+
+/// Events of a Lambda function.
+fn lambda() -> Vec<Vec<u8>> {
+    let original = include_bytes!("../../data/lambda-event.json").to_vec();
+    let record = |shard: &str, n: u64, data: &str| {
+        format!(
+            r#"{{"eventSource":"aws:kinesis","eventID":"{shard}:{n}",
+            "eventSourceARN":"arn:aws:kinesis:eu-west-1:1:stream/s/consumer/c:1","userIdentity":null,
+            "kinesis":{{"partitionKey":"\u00e4\ud83d\ude00","sequenceNumber":"{n}","data":"{data}"}}}}"#
+        )
+    };
+    let two = [record("shardId-0", 9, &"QUJD".repeat(100)), record("shardId-1", 8, "")].join(",");
+    vec![original, format!(r#"{{"Records":[{two}]}}"#).into_bytes(), br#"{"Records":[]}"#.to_vec()]
+}
+
+/// Reads an event; nothing may come out of it that did not go in.
+fn read_event(body: &[u8], _: &[usize]) -> bool {
+    let Ok(event) = std::str::from_utf8(body).map_err(drop).and_then(|json| {
+        KinesisEvent::read(json).map_err(|bad| {
+            assert!(bad.to_string().len() < 600, "an error may not be as long as what it is about");
+        })
+    }) else {
+        return false;
+    };
+    for records in event.shards.values() {
+        assert!(records.is_sorted_by_key(|record| record.sequence_number));
+    }
+    let bytes: usize = event.shards.values().flatten().map(Record::size).sum();
+    let records: usize = event.shards.values().map(Vec::len).sum();
+    assert!(bytes <= body.len() && records * 100 <= body.len(), "{records} records with {bytes} bytes");
+    true
 }

@@ -1,0 +1,101 @@
+//! `lambda`: the arguments of the function, each of which may come from the environment, where a function has its settings.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Target, duration, target};
+
+/// Where the subscribers are looked for that no `--to` names.
+const TO: &str = "KINESIS_FORWARDER_TO";
+
+const LAMBDA_HELP: &str = "\
+Lambda calls it with the records of one shard. It answers with the lowest sequence number that was not delivered to every
+subscriber, from which Lambda calls again; so the trigger has to be set to ReportBatchItemFailures. It ends half a second
+before the time of the call is up, or after --max-age. Started without arguments, as Lambda does, the program is this
+command. deploy/ has a template and a container file.
+
+KINESIS_FORWARDER_TO holds any number of [CHANNEL=]URL, with blanks or commas between; write %2C for a comma in a URL.
+
+Example:
+  KINESIS_FORWARDER_TO='https://a.example/events placed=https://b.example/orders' kinesis-forwarder lambda";
+
+/// Arguments of `lambda`.
+#[derive(Debug, Args)]
+#[command(after_help = LAMBDA_HELP)]
+pub struct Lambda {
+    /// A subscriber, and the channel it takes (default: every channel); may be given several times. Default: what
+    /// KINESIS_FORWARDER_TO says.
+    #[arg(long, value_name = "[CHANNEL=]URL", value_parser = target)]
+    pub to: Vec<Target>,
+    /// Take the channel from this field of a JSON payload instead of the partition key.
+    #[arg(long, value_name = "NAME", env = "KINESIS_FORWARDER_FROM_JSON_FIELD")]
+    pub from_json_field: Option<String>,
+    /// How many records a subscriber gets at once; the order within a partition key is kept.
+    #[arg(long, value_name = "N", default_value = "8", env = "KINESIS_FORWARDER_PARALLEL")]
+    pub parallel: NonZeroUsize,
+    /// How long one call goes on trying. Default: as long as it may last.
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "KINESIS_FORWARDER_MAX_AGE")]
+    pub max_age: Option<Duration>,
+    /// What becomes of a record that a subscriber refuses for good.
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "fail", env = "KINESIS_FORWARDER_ON_REJECT")]
+    pub on_reject: OnRefusal,
+}
+
+/// What becomes of a record that a subscriber refuses for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnRefusal {
+    /// It counts as not delivered: Lambda tries it again as often as the trigger says, then reports it to the trigger's
+    /// on-failure destination.
+    Fail,
+    /// It is passed over, and told in the log.
+    Skip,
+}
+
+impl Lambda {
+    /// The subscribers of the command line, or those of the environment where it names none.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the environment's, or that there are none at all.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
+        if !self.to.is_empty() {
+            return Ok(self.to.clone());
+        }
+        let text = match std::env::var(TO) {
+            Ok(text) => text,
+            Err(std::env::VarError::NotPresent) => String::new(),
+            Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{TO} is no UTF-8")),
+        };
+        targets(&text)
+    }
+}
+
+/// Reads any number of targets.
+fn targets(text: &str) -> Result<Vec<Target>, String> {
+    let texts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|text| !text.is_empty());
+    let targets =
+        texts.enumerate().map(|(n, text)| target(text).map_err(|why| format!("{TO}, number {}: {why}", n + 1)));
+    let targets: Vec<Target> = targets.collect::<Result<_, _>>()?;
+    if targets.is_empty() {
+        return Err(format!(
+            "there is no subscriber: set {TO} to [CHANNEL=]URL, several with blanks between, or give --to"
+        ));
+    }
+    Ok(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_of_the_environment_have_blanks_or_commas_between() {
+        let found = targets(" https://a/e?t=1,placed=https://b/o\n\tc=http://c ").unwrap();
+        let shown: Vec<_> = found.iter().map(|t| (t.channel.as_deref(), &*t.url)).collect();
+        assert_eq!(shown, [(None, "https://a/e?t=1"), (Some("placed"), "https://b/o"), (Some("c"), "http://c")]);
+        assert!(targets(" , ").unwrap_err().contains("there is no subscriber: set KINESIS_FORWARDER_TO"));
+        assert!(targets("http://a =http://b").unwrap_err().starts_with("KINESIS_FORWARDER_TO, number 2: the channel"));
+    }
+}
