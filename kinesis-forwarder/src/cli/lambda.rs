@@ -1,6 +1,7 @@
 //! `lambda`: the arguments of the function, each of which may come from the environment, where a function has its settings.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -25,6 +26,10 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = LAMBDA_HELP)]
 pub struct Lambda {
+    /// The configuration whose subscribers get the records, each as it says; what it says of source, state and refusals is
+    /// not for a function.
+    #[arg(long, value_name = "FILE", env = "KINESIS_FORWARDER_CONFIG", conflicts_with_all = ["to", "from_json_field", "parallel"])]
+    pub config: Option<PathBuf>,
     /// A subscriber, and the channel it takes (default: every channel); may be given several times. Default: what
     /// KINESIS_FORWARDER_TO says.
     #[arg(long, value_name = "[CHANNEL=]URL", value_parser = target)]

@@ -57,7 +57,7 @@ use crate::run::UNUSABLE;
 /// Everything that a run is told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What is read. `None` only where [`Need::Subscribers`] was asked for.
+    /// What is read. `None` where [`Need::Subscribers`] was asked for.
     pub source: Option<Source>,
     /// Take the channel from this field of a JSON payload instead of the partition key.
     pub from_json_field: Option<String>,
@@ -123,7 +123,7 @@ pub struct Server {
 pub enum Need {
     /// All that a run takes.
     Whole,
-    /// Subscribers alone: the records come from elsewhere.
+    /// Subscribers alone: somebody hands the records over, and waits for what becomes of them.
     Subscribers,
 }
 
@@ -185,6 +185,8 @@ fn read(mut all: Fields<'_>, variables: &Variables, need: Need) -> Option<Config
     let found = all.found();
     let (source, from_json_field) = source::read(&mut all, variables, need);
     let state = source::state(&mut all, source.as_ref());
+    // What is said of it is checked, and belongs to somebody else.
+    let source = source.filter(|_| need == Need::Whole);
     let read = subscriber::read_all(&mut all, variables, source.as_ref());
     let server = source::server(&mut all, read.as_deref().unwrap_or_default());
     all.end();

@@ -71,7 +71,8 @@ impl Config {
                     format
                 }
             };
-            http.push(Arc::new(subscriber.sink(format, input.is_some())?));
+            let waits = !matches!(self.source, Some(Source::Stream(_)));
+            http.push(Arc::new(subscriber.sink(format, waits)?));
         }
         Ok(Sinks { http, dead_letters })
     }
@@ -166,7 +167,15 @@ impl Subscriber {
         self.url.0.split(['?', '#']).next().unwrap_or_default()
     }
 
-    fn sink(&self, format: Format, is_input: bool) -> Result<HttpSink> {
+    /// Makes it fit for calls that are over soon and whose caller takes care of what was refused: no wait between two
+    /// attempts is longer than this, and no dead letters are kept here.
+    pub fn fit_for_calls(&mut self, longest_wait: Duration) {
+        self.retry.cap = self.retry.cap.min(longest_wait);
+        self.dead_letters = None;
+    }
+
+    /// Its sink. Where somebody `waits` for the end, they have a patience of their own.
+    fn sink(&self, format: Format, waits: bool) -> Result<HttpSink> {
         let mut http = HttpSink::builder(&self.url.0)
             .timeout(self.timeout)
             .concurrency(self.concurrency as usize)
@@ -187,13 +196,12 @@ impl Subscriber {
         if let Some(rate) = self.rate {
             http = http.rate(rate);
         }
-        // Whoever waits for the end of an input has a patience of their own.
-        if !self.breaker.unwrap_or(!is_input) {
+        if !self.breaker.unwrap_or(!waits) {
             http = http.without_breaker();
         }
         match &self.ask_again {
             Some(delays) => http = http.ask_again(delays.iter().copied()),
-            None if is_input => http = http.ask_again([]),
+            None if waits => http = http.ask_again([]),
             None => {}
         }
         if self.conflict_is_delivered {

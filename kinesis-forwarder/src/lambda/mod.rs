@@ -39,6 +39,9 @@ use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 
 use crate::cli::{Lambda, OnRefusal};
+use crate::config::{Config, Need, Variables};
+use crate::output::note;
+use crate::run::UNUSABLE;
 use crate::subscribers::{Subscriber, channel_from, subscribers};
 
 pub use handler::Handler;
@@ -62,19 +65,46 @@ const VARIABLES: [&str; 4] = [
 /// When it cannot start: there is no subscriber, a URL cannot be used, or this is no Lambda. Later, when the server that
 /// hands out the calls is away.
 pub async fn lambda(args: Lambda) -> Result<ExitCode> {
-    let subscribers = subscribers(&args.targets().map_err(Error::invalid)?);
     let refused = Refused::default();
     let on_reject = match args.on_reject {
         OnRefusal::Fail => OnReject::dead_letter(refused.clone()),
         OnRefusal::Skip => OnReject::Skip,
     };
+    let deliverer = match &args.config {
+        None => named(&args, &on_reject)?,
+        Some(path) => match Config::read(Some(path), &Variables::of_process(), Need::Subscribers) {
+            Ok(config) => configured(config, &on_reject)?,
+            Err(mistakes) => {
+                mistakes.iter().for_each(|mistake| note(&format!("error: {mistake}")));
+                return Ok(ExitCode::from(UNUSABLE));
+            }
+        },
+    };
+    serve(Handler::new(deliverer, refused).max_age(args.max_age)).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Delivers to the subscribers that the arguments name.
+fn named(args: &Lambda, on_reject: &OnReject) -> Result<Deliverer> {
+    let subscribers = subscribers(&args.targets().map_err(Error::invalid)?);
     let subscription = |subscriber: &Subscriber| subscription(subscriber, args.parallel, on_reject.clone());
     let subscriptions: Vec<Subscription> = subscribers.iter().map(subscription).collect::<Result<_>>()?;
     let claimed = subscribers.iter().map(|subscriber| subscriber.channels.as_ref());
     let channels = channel_from(args.from_json_field.as_ref(), claimed, &Arc::default());
-    let deliverer = Deliverer::new(subscriptions)?.channel_from(channels);
-    serve(Handler::new(deliverer, refused).max_age(args.max_age)).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Deliverer::new(subscriptions)?.channel_from(channels))
+}
+
+/// Delivers to the subscribers of a configuration. What it says of refusals is for a run: here the trigger takes care of them.
+fn configured(mut config: Config, on_reject: &OnReject) -> Result<Deliverer> {
+    for subscriber in &mut config.subscribers {
+        subscriber.fit_for_calls(LONGEST_WAIT);
+    }
+    let sinks = config.sinks()?;
+    let subscriptions = config.subscriptions(&sinks, |_, http| http)?;
+    let subscriptions = subscriptions.into_iter().map(|subscription| subscription.on_reject(on_reject.clone()));
+    let claimed = config.subscribers.iter().map(|subscriber| subscriber.channels.as_ref());
+    let channels = channel_from(config.from_json_field.as_ref(), claimed, &Arc::default());
+    Ok(Deliverer::new(subscriptions)?.channel_from(channels))
 }
 
 /// Answers calls with `handler`.

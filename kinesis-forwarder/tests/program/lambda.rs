@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::lambda_api::{Answer, Function};
-use crate::support::{Program, Subscriber, refusing, serve};
+use crate::support::{Program, Subscriber, TempFile, refusing, serve};
 
 /// More than any of these calls needs.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,6 +37,34 @@ fn record(n: usize, key: &str, data: &[u8]) -> Value {
 fn event(names: &str) -> String {
     let records = names.split(' ').enumerate().map(|(n, name)| record(n, &name[..1], name.as_bytes()));
     json!({ "Records": records.collect::<Vec<_>>() }).to_string()
+}
+
+/// The subscribers of a configuration, each with what it says; the stream is the trigger's.
+#[tokio::test]
+async fn the_subscribers_may_be_those_of_a_configuration() {
+    let secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let (events, mut received) = tokio::sync::mpsc::unbounded_channel::<Event>();
+    let receiver = Receiver::new().verify(secret.parse().unwrap()).fallback(move |event| {
+        let events = events.clone();
+        async move { events.send(event) }
+    });
+    let url = serve(receiver).await;
+    let text = format!(
+        "[source]\nstream = \"elsewhere\"\n[[subscribers]]\nname = \"audit\"\nurl = \"{url}\"\nchannels = [\"a\"]\n\
+         format = \"cloud-events-structured\"\nsecrets = [{{ env = \"AUDIT_SECRET\" }}]\n"
+    );
+    let file = TempFile::with("lambda.toml", &text);
+    let variables = [("KINESIS_FORWARDER_CONFIG", file.path()), ("AUDIT_SECRET", secret)];
+    let mut function = Function::start(&[], &variables).await;
+    assert_eq!(function.call(event("a1 b2 a3"), MINUTE).await.failures(), [""; 0]);
+    let taken = [received.recv().await.unwrap(), received.recv().await.unwrap()];
+    assert_eq!(taken.each_ref().map(|event| event.data.to_vec()), [b"a1", b"a3"]);
+    assert!(taken[0].body.starts_with(br#"{"specversion":"1.0""#));
+
+    let wrong = TempFile::with("wrong.toml", text.replace("channels", "chanels"));
+    let refused = Program::start(["lambda", "--config", wrong.path()]).end().await;
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("did you mean channels"), "{}", refused.stderr);
 }
 
 /// A subscriber that answers each payload like this.

@@ -134,7 +134,7 @@ impl CloudEvents {
             let attributes = Attributes::of(self, &source, delivery.shard(), entry);
             return binary::write(&attributes, &self.payload(entry), entry.data.clone());
         }
-        let mut json = Vec::new();
+        let mut json = Vec::with_capacity(structured::room(entry.data.len()));
         self.append(&mut json, &source, delivery, entry);
         Message::of(json.into())
     }
@@ -142,6 +142,8 @@ impl CloudEvents {
     /// Writes a list of all records.
     pub(super) fn append_all(&self, json: &mut Vec<u8>, delivery: &Delivery) {
         let source = source_of(self, delivery);
+        // At once: a list that grows is copied again and again.
+        json.reserve(delivery.records().map(|record| structured::room(record.data.len())).sum());
         for (nth, entry) in delivery.iter().enumerate() {
             if nth > 0 {
                 json.push(b',');

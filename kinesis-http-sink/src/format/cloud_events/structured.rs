@@ -37,9 +37,13 @@ impl Serialize for Event<'_> {
     }
 }
 
+/// Room for an event: its payload in base64, and attributes of usual length.
+pub(super) const fn room(payload: usize) -> usize {
+    payload + payload / 3 + 768
+}
+
 /// Writes an event behind what is there.
 pub(super) fn write(json: &mut Vec<u8>, attributes: &Attributes<'_>, payload: &Payload<'_>) {
-    json.reserve(payload.bytes.len() + payload.bytes.len() / 3 + 1024);
     let event = Event(attributes, payload);
     serde_json::to_writer(json, &event).expect("strings and JSON are always JSON, and memory takes every write");
 }
