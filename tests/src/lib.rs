@@ -2,6 +2,7 @@
 
 pub mod behaviour;
 pub mod forwarder;
+pub mod latencies;
 pub mod lease_log;
 pub mod ledger;
 pub mod measure;

@@ -1,9 +1,10 @@
 //! What `HttpSink` costs beside a bare hyper-util loop that sends the same bytes to the same server: unsigned, signed, to
-//! fifty subscribers, and in batches of a hundred.
+//! fifty subscribers, and in batches of a hundred; and what a dead and a slow one among fifty cost the others.
 //!
 //! All keep 64 requests in flight; rounds alternate, and medians are compared, because a machine drifts. A lone sink
 //! writes each record anew, and the fifty write it once; what the bare loop sends was written before.
 
+mod crowd;
 mod load;
 mod server;
 
@@ -96,4 +97,5 @@ async fn main() {
     goal_at_least("http-signed", signed / bares.rate(), 0.75);
     goal_at_least("http-fifty", fifty / unsigned, 0.8);
     goal_at_least("http-batches", batch / unsigned, 10.0);
+    crowd::compare(&urls).await;
 }

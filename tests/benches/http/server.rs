@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -12,9 +13,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::time::sleep;
 
 /// The argument with which this program is started as the server.
 pub(crate) const SERVE: &str = "serve";
+
+/// Where a subscriber takes its time.
+pub(crate) const SLOW: &str = "/slow";
+const TAKES: Duration = Duration::from_secs(5);
 
 /// Starts this program as the server of so many subscribers; their URLs. It ends with the handle.
 pub(crate) async fn start(subscribers: usize) -> (Vec<String>, Child) {
@@ -55,9 +61,13 @@ async fn listen() {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+    let is_slow = request.uri().path() == SLOW;
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         black_box(frame?);
+    }
+    if is_slow {
+        sleep(TAKES).await;
     }
     Ok::<_, hyper::Error>(Response::new(Empty::new()))
 }

@@ -48,5 +48,5 @@ async fn p99(dead: Option<Death>) -> Duration {
     }
     let pipeline = builder.build().expect("the configuration is valid");
     pipeline.run_until(sleep(WARM_UP + LASTS)).await.expect("memory does not fail");
-    sink.p99(WARM_UP..WARM_UP + LASTS)
+    sink.latencies.p99(WARM_UP..WARM_UP + LASTS)
 }

@@ -79,7 +79,7 @@ pub(crate) async fn revive(stream: Synthetic, rate: u32, budget: usize) -> Reviv
         let put = f64::from(rate) * took.as_secs_f64();
         let pace = (live.tally.delivered() - delivered) as f64 / (NINE as f64 * put);
         stop.notify_one();
-        let p99 = [live.p99(DEAD_FOR / 4..DEAD_FOR), live.p99(DEAD_FOR..DEAD_FOR + took)];
+        let p99 = [live.latencies.p99(DEAD_FOR / 4..DEAD_FOR), live.latencies.p99(DEAD_FOR..DEAD_FOR + took)];
         Revival { behind, close, took, pace, p99 }
     };
     let (ended, revival) = tokio::join!(pipeline.run_until(stop.notified()), revived);

@@ -1,12 +1,11 @@
 //! Sinks that count, and one that is dead until it is revived.
 
-use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use kinesis_core::{Delivery, Error, Outcomes, Result, Sink};
+use kinesis_tests::latencies::Latencies;
 use kinesis_tests::synthetic::Synthetic;
 use tokio::sync::{Notify, watch};
 
@@ -56,39 +55,20 @@ impl Sink for Counting {
 /// Takes everything, and notes how long ago each record was put.
 #[derive(Debug, Clone)]
 pub(crate) struct Timing {
-    stream: Synthetic,
-    from: SystemTime,
-    /// When each record was put, from `from` on, and how long it took, in microseconds.
-    latencies: Arc<Mutex<Vec<(u32, u32)>>>,
+    pub(crate) latencies: Latencies,
     pub(crate) tally: Arc<Tally>,
 }
 
 impl Timing {
     pub(crate) fn new(stream: &Synthetic) -> Self {
-        Self { stream: stream.clone(), from: stream.now(), latencies: Arc::default(), tally: Arc::default() }
-    }
-
-    /// The time within which 99 % of the records came that were put in this span of the bench.
-    pub(crate) fn p99(&self, span: Range<Duration>) -> Duration {
-        let span = span.start.as_micros()..span.end.as_micros();
-        let all = self.latencies.lock().expect("nobody panics with the latencies");
-        let within = all.iter().filter(|(put, _)| span.contains(&u128::from(*put)));
-        let mut latencies: Vec<u32> = within.map(|(_, took)| *took).collect();
-        latencies.sort_unstable();
-        Duration::from_micros(latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default().into())
+        Self { latencies: Latencies::new(stream), tally: Arc::default() }
     }
 }
 
 #[async_trait]
 impl Sink for Timing {
     async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
-        let now = self.stream.now();
-        let latency = |at: SystemTime| {
-            let (put, took) = (at.duration_since(self.from).ok()?, now.duration_since(at).unwrap_or_default());
-            Some((put.as_micros() as u32, took.as_micros() as u32))
-        };
-        let latencies = delivery.records().filter_map(|record| latency(record.arrived_at?));
-        self.latencies.lock().expect("nobody panics with the latencies").extend(latencies);
+        self.latencies.arrived(delivery);
         self.tally.add(delivery.len());
         Ok(Outcomes::delivered(delivery.len()))
     }
