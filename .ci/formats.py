@@ -47,15 +47,17 @@ def expect(what, found, wanted):
         sys.exit(f"{what}: {found!r} instead of {wanted!r}")
 
 
-def payload(event):
-    """The bytes that an event carries. JSON is compared as what it says."""
+def read_by_sdk(event, content_type):
+    """What an event carries, as the SDK has it: text is what it takes for text, whatever its type."""
     data = event.get_data()
-    return data if isinstance(data, bytes) else ("json", data)
+    if content_type == "application/json":
+        # In base64 where JSON would say that there is no data.
+        return json.loads(data) if isinstance(data, bytes) else data
+    return data.encode() if isinstance(data, str) else data
 
 
 def as_sent(data, content_type):
-    data = bytes(data)
-    return ("json", json.loads(data)) if content_type == "application/json" else data
+    return json.loads(bytes(data)) if content_type == "application/json" else bytes(data)
 
 
 def check_event(event, record):
@@ -68,7 +70,8 @@ def check_event(event, record):
     expect(f"key of {name}", attributes["partitionkey"], record["partition_key"])
     expect(f"number of {name}", attributes["kinesissequencenumber"], record["sequence_number"])
     expect(f"time of {name}", attributes["time"], datetime(2018, 12, 17, 22, 10, 50, 987000, timezone.utc))
-    expect(f"data of {name}", payload(event), as_sent(record["data"], attributes.get("datacontenttype")))
+    content_type = attributes.get("datacontenttype")
+    expect(f"data of {name}", read_by_sdk(event, content_type), as_sent(record["data"], content_type))
 
 
 def read(kind, headers, body):
@@ -154,7 +157,8 @@ def send():
     try:
         line = lambda: process.stdout.readline().decode().strip()
         url = line().removeprefix("listens on ")
-        sent = [({"name": "Ana"}, "application/json"), ("plain text", "text/plain"), ([1, None], "application/json")]
+        # In binary mode the SDK writes no other JSON than objects.
+        sent = [({"name": "Ana"}, "application/json"), ("plain text", "text/plain"), ({"a": [1, None]}, "application/json")]
         taken = 0
         for to_http in [to_binary, to_structured]:
             for data, content_type in sent:
