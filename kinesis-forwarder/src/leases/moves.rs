@@ -30,11 +30,12 @@ impl Reach {
         let names: Vec<_> = stored.records.iter().filter(named).map(|record| record.name.clone()).collect();
         if names.is_empty() {
             let known: Vec<String> = stored.records.iter().map(|record| record.name.to_string()).collect();
-            return Err(Error::not_found(format!(
-                "stream {} has no such subscription; it has: {}",
-                stored.stream,
-                known.join(", ")
-            )));
+            return Err(Error::not_found(match known.is_empty() {
+                true => format!("nobody has subscribed to stream {} yet: there is nothing to reset", stored.stream),
+                false => {
+                    format!("stream {} has no such subscription; it has: {}", stored.stream, known.join(", "))
+                }
+            }));
         }
         let shards = stored.shards();
         let is_number = matches!(to, StartPosition::At(_) | StartPosition::After(_));

@@ -115,6 +115,9 @@ async fn what_is_not_there_or_makes_no_sense_is_refused() {
     store.create(&Lease::new(&StreamId::new("second"), &Shard::new("0"))).await.unwrap();
     let error = run(&store, "reset --to tip --yes --force", false).await.unwrap_err();
     assert_eq!(error.message(), "there are several streams: name one with --stream: orders, second");
+    // It ended in an empty list of names.
+    let error = run(&store, "reset --to tip --yes --force --stream second", false).await.unwrap_err();
+    assert_eq!(error.message(), "nobody has subscribed to stream second yet: there is nothing to reset");
     let empty = run(&MemoryLeaseStore::new(), "reset --to tip --yes", false).await.unwrap_err();
     assert_eq!(empty.message(), "nothing is known of any stream yet");
     assert_eq!(store.get(held.key()).await.unwrap().unwrap(), *held.lease());
