@@ -1,7 +1,7 @@
 //! From what is configured to what runs: a sink for each subscriber, and its subscription.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,23 @@ impl Sinks {
     }
 }
 
+/// What tells the clients of subscribers apart: whom they trust, and how long connecting may take.
+type Reach<'a> = (Option<&'a Path>, Option<Duration>);
+
+/// A pool of connections for all who reach their subscribers in the same way.
+fn client((authorities, connect_timeout): Reach<'_>, max_idle: usize) -> Result<Client> {
+    let mut client = Client::builder().max_idle_per_host(max_idle);
+    if let Some(path) = authorities {
+        let unreadable =
+            |error| Error::invalid(format!("cannot read the authorities in {}", path.display())).because(error);
+        client = client.ca_certificates(std::fs::read(path).map_err(unreadable)?)?;
+    }
+    if let Some(timeout) = connect_timeout {
+        client = client.connect_timeout(timeout);
+    }
+    Ok(client.build())
+}
+
 impl Config {
     /// Makes the sinks and opens the files for dead letters. No connection is made yet.
     ///
@@ -61,7 +78,10 @@ impl Config {
             }
         }
         let mut formats: Vec<(FormatOf, Format)> = Vec::new();
+        let mut clients: Vec<(Reach<'_>, Client)> = Vec::new();
         let mut http = Vec::new();
+        // As many connections as the busiest of them may use.
+        let most = self.subscribers.iter().map(|subscriber| subscriber.concurrency as usize).max().unwrap_or_default();
         for subscriber in &self.subscribers {
             let format = match formats.iter().find(|(known, _)| *known == subscriber.format) {
                 Some((_, format)) => format.clone(),
@@ -71,8 +91,17 @@ impl Config {
                     format
                 }
             };
+            let reach = (subscriber.ca_file.as_deref(), subscriber.connect_timeout);
+            let client = match clients.iter().find(|(known, _)| *known == reach) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let client = client(reach, most)?;
+                    clients.push((reach, client.clone()));
+                    client
+                }
+            };
             let waits = !matches!(self.source, Some(Source::Stream(_)));
-            http.push(Arc::new(subscriber.sink(format, waits)?));
+            http.push(Arc::new(subscriber.sink(&client, format, waits)?));
         }
         Ok(Sinks { http, dead_letters })
     }
@@ -175,24 +204,13 @@ impl Subscriber {
     }
 
     /// Its sink. Where somebody `waits` for the end, they have a patience of their own.
-    fn sink(&self, format: Format, waits: bool) -> Result<HttpSink> {
+    fn sink(&self, client: &Client, format: Format, waits: bool) -> Result<HttpSink> {
         let mut http = HttpSink::builder(&self.url.0)
             .timeout(self.timeout)
             .concurrency(self.concurrency as usize)
             .network_policy(self.networks.clone())
+            .client(client)
             .format(format);
-        http = match (&self.ca_file, self.connect_timeout) {
-            (None, None) => http,
-            (None, Some(timeout)) => http.connect_timeout(timeout),
-            (Some(path), timeout) => {
-                let unreadable =
-                    |error| Error::invalid(format!("cannot read the authorities in {}", path.display())).because(error);
-                let client = Client::builder().max_idle_per_host(self.concurrency as usize);
-                let client = client.ca_certificates(std::fs::read(path).map_err(unreadable)?)?;
-                let client = timeout.map_or_else(|| client.clone(), |timeout| client.clone().connect_timeout(timeout));
-                http.client(&client.build())
-            }
-        };
         if let Some(rate) = self.rate {
             http = http.rate(rate);
         }
