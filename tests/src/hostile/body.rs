@@ -79,7 +79,8 @@ pub(super) fn surrogates(random: &mut Rng) -> Typed {
 /// Names as long as a body, which must be neither remembered nor repeated.
 pub(super) fn long(random: &mut Rng) -> Typed {
     let text = pick(random, &["a", "\u{7f}", "\u{e9}", "\u{1f600}"]).repeat(random.usize(1000..60_000));
-    anywhere(random, &format!("\"{text}{}\"", random.u32(..)))
+    let nth = random.u32(..);
+    anywhere(random, &format!("\"{text}{nth}\""))
 }
 
 /// Lists of very many elements with nothing in them, and some with a little.
