@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::connection::talk;
-use super::request::{KEY, SIGNED};
-use super::shape::{Ending, Shape, corpus, good, shape};
+use super::request::{self, KEY, SIGNED};
+use super::shape::{Ending, Shape, good, shape};
 use crate::measure;
 
 /// How many connections there are at a time.
@@ -52,7 +52,8 @@ pub struct Told {
 pub async fn attack(requests: u64, from: u64) -> Told {
     watch_panics();
     let server = serve().await;
-    let (corpus, next, told) = (Arc::new(corpus()), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Told::default())));
+    let (corpus, next, told) =
+        (Arc::new(request::sound()), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Told::default())));
     let (began, panics) = (measure::resident(), PANICS.load(Ordering::Relaxed));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
