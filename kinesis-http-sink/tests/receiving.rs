@@ -218,3 +218,15 @@ async fn a_batch_that_is_refused_is_tried_in_halves() {
     let outcomes = sink.deliver(&delivery(&["a"])).await.unwrap();
     assert!(matches!(outcomes.get(0), Some(Outcome::Rejected { .. })), "{outcomes:?}");
 }
+
+#[tokio::test]
+async fn an_error_is_short_and_ends_with_the_place_however_long_what_is_wrong_is() {
+    let service = Receiver::new().service();
+    let long = "\u{e9}".repeat(100_000);
+    let unknown = text(answer(&service, original(1, &long)).await).await;
+    assert!(unknown.len() < 1200 && unknown.contains("nobody takes the channel"), "{unknown}");
+    let body = format!(r#"{{"channel":"c","sequenceNumber":"1","data":"x","encoding":"{long}"}}"#);
+    let request = Request::post("/").header("content-type", "application/json").body(Full::new(body.into())).unwrap();
+    let malformed = text(answer(&service, request).await).await;
+    assert!(malformed.len() < 1200 && malformed.contains(" at line 1 column "), "{malformed}");
+}

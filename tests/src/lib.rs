@@ -2,10 +2,12 @@
 
 pub mod behaviour;
 pub mod forwarder;
+pub mod hostile;
 pub mod latencies;
 pub mod lease_log;
 pub mod ledger;
 pub mod measure;
+pub mod mutate;
 pub mod sdk;
 pub mod simulation;
 pub mod stories;

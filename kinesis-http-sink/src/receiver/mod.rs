@@ -220,7 +220,7 @@ impl Receiver {
     }
 
     /// How many events are remembered, so that one that was taken for good is not taken again when it is repeated. Default
-    /// 10,000, which takes about 2 MB; 0 remembers none. They are forgotten with the process.
+    /// 10,000, which takes less than 1 MB; 0 remembers none. They are forgotten with the process.
     #[must_use]
     pub fn remember(mut self, events: usize) -> Self {
         self.seen = Seen::new(events);

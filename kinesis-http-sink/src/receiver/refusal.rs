@@ -13,6 +13,11 @@ use crate::JSON;
 /// When to come again to a receiver that stops: another one takes its place until then.
 const STOPPING: Duration = Duration::from_secs(5);
 
+/// How much of an error is said, in bytes: what it is about may be as long as a body, and would come back.
+const LONGEST: usize = 1024;
+/// How much of that is its end, where line and column stand.
+const END: usize = 128;
+
 /// A request that was not taken.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -24,7 +29,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error: error.into(), header: None }
+        Self { status, error: shortened(error.into()), header: None }
     }
 
     /// Whoever sent it may not have been who we trust. Always the same: what is wrong helps a forger alone.
@@ -69,4 +74,14 @@ impl Refusal {
         response.headers_mut().extend(self.header);
         response
     }
+}
+
+/// An error without its middle, if it is long.
+fn shortened(error: Cow<'static, str>) -> Cow<'static, str> {
+    if error.len() <= LONGEST {
+        return error;
+    }
+    let begin = error.floor_char_boundary(LONGEST - END);
+    let end = error.ceil_char_boundary(error.len() - END);
+    format!("{}…{}", &error[..begin], &error[end..]).into()
 }

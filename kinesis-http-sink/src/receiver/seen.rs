@@ -8,12 +8,13 @@ use super::Event;
 
 /// The ids of the last events that were taken.
 ///
-/// With an id goes a hash of what it stood for: two streams may number alike, and what only looks like a repetition must not
-/// be passed over.
+/// With an id goes what it stood for: two streams may number alike, and what only looks like a repetition must not be passed
+/// over. Of both there are hashes alone, because an id may be as long as a body.
 #[derive(Debug)]
 pub(super) struct Seen {
     most: usize,
-    hashes: RandomState,
+    /// Keys of this process, which nobody outside can aim at; two of them, so that two events are 128 bits apart.
+    hashes: [RandomState; 2],
     known: Mutex<Known>,
 }
 
@@ -25,10 +26,10 @@ struct Known {
 }
 
 /// An event, as far as it is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Mark {
-    id: String,
-    content: u64,
+    id: u64,
+    event: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +59,21 @@ pub(super) struct Visit<'a> {
 
 impl Seen {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, hashes: RandomState::new(), known: Mutex::default() }
+        Self { most, hashes: [RandomState::new(), RandomState::new()], known: Mutex::default() }
     }
 
     /// Meets an event.
     pub(super) fn meet(&self, event: &Event) -> Met<'_> {
-        let Some(id) = event.id.clone().filter(|_| self.most > 0) else {
+        let Some(id) = event.id.as_deref().filter(|_| self.most > 0) else {
             return Met::New(Visit { seen: self, mark: None });
         };
-        let content = self.hashes.hash_one((&event.channel, &event.data));
-        let mark = Mark { id, content };
+        let [first, second] = &self.hashes;
+        let mark = Mark { id: first.hash_one(id), event: second.hash_one((id, &event.channel, &event.data)) };
         let mut known = self.known();
         match known.events.get(&mark).copied() {
             Some(Stand::Taken) => return Met::Taken,
             Some(Stand::UnderWay) => return Met::UnderWay,
-            None => known.events.insert(mark.clone(), Stand::UnderWay),
+            None => known.events.insert(mark, Stand::UnderWay),
         };
         Met::New(Visit { seen: self, mark: Some(mark) })
     }
@@ -88,7 +89,7 @@ impl Visit<'_> {
     pub(super) fn taken(mut self) {
         let Some(mark) = self.mark.take() else { return };
         let mut known = self.seen.known();
-        known.events.insert(mark.clone(), Stand::Taken);
+        known.events.insert(mark, Stand::Taken);
         known.taken.push_back(mark);
         if known.taken.len() > self.seen.most
             && let Some(oldest) = known.taken.pop_front()

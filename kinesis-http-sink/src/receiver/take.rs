@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::StatusCode;
 use kinesis_core::Outcome;
-use serde_json::json;
+use serde::Serialize;
 
 use super::refusal::Refusal;
 use super::seen::Met;
@@ -32,17 +32,27 @@ impl Receiver {
     /// Takes the events of a batch in order, and names those that failed. What comes behind one of these in its key was
     /// not tried.
     pub(super) async fn take_all(&self, events: Vec<Event>) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Reply {
+            batch_item_failures: Vec<Failure>,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Failure {
+            item_identifier: String,
+        }
         let mut failed = Vec::new();
         let mut held_keys = HashSet::new();
         for event in events {
             let id = event.id.clone().unwrap_or_else(|| event.sequence_number.to_string());
             let key = event.partition_key.clone();
             if held_keys.contains(&key) || self.take(event).await.is_err() {
-                failed.push(json!({ "itemIdentifier": id }));
+                failed.push(Failure { item_identifier: id });
                 held_keys.insert(key);
             }
         }
-        json!({ "batchItemFailures": failed }).to_string()
+        serde_json::to_string(&Reply { batch_item_failures: failed }).expect("a list of strings is always JSON")
     }
 
     /// Runs the callback of the event's channel.

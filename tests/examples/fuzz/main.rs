@@ -1,6 +1,6 @@
 //! Throws mutated inputs at the parsers, one a seed, until the time is up: none may panic.
 
-mod mutate;
+mod receiver;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use kinesis_tests::mutate;
 use targets::{TARGETS, Target};
 use tokio::time::Instant;
 

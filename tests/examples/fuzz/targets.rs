@@ -3,6 +3,9 @@
 use kinesis_aws::fuzzing;
 use kinesis_core::Record;
 use kinesis_forwarder::lambda::event::KinesisEvent;
+use kinesis_tests::hostile::request;
+
+use crate::receiver;
 
 /// A parser.
 pub(crate) struct Target {
@@ -19,6 +22,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "frames", corpus: frames, run: fuzzing::frames },
     Target { name: "kpl", corpus: kpl, run: fuzzing::kpl },
     Target { name: "lambda", corpus: lambda, run: read_event },
+    Target { name: "receiver", corpus: request::sound, run: receiver::answer },
 ];
 
 /// Answers of `GetRecords` in JSON.

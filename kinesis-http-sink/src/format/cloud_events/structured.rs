@@ -1,13 +1,15 @@
 //! Structured and batched mode: an event is a JSON object, and a batch a list of them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::super::{Malformed, Parsed};
@@ -66,8 +68,44 @@ pub(in super::super) fn read(body: &Bytes) -> Result<Parsed, Malformed> {
 
 /// The records of a batch.
 pub(in super::super) fn read_batch(body: &Bytes) -> Result<Vec<Parsed>, Malformed> {
-    let events: Vec<&RawValue> = serde_json::from_slice(body)?;
-    events.into_iter().map(|event| read_event(body, event)).collect()
+    let mut events = serde_json::Deserializer::from_slice(body);
+    let read = List(body).deserialize(&mut events)?;
+    events.end()?;
+    read
+}
+
+/// Reads each event of a list as it comes to it, so that a list of nothing much is refused at its first element and not kept:
+/// `Ok(Err(_))` is a list whose event is wrong.
+struct List<'a>(&'a Bytes);
+
+impl<'de> DeserializeSeed<'de> for List<'_> {
+    type Value = Result<Vec<Parsed>, Malformed>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_> {
+    type Value = Result<Vec<Parsed>, Malformed>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(event) = list.next_element::<&RawValue>()? {
+            match read_event(self.0, event) {
+                Ok(event) => events.push(event),
+                Err(malformed) => {
+                    while list.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Err(malformed));
+                }
+            }
+        }
+        Ok(Ok(events))
+    }
 }
 
 fn read_event(body: &Bytes, event: &RawValue) -> Result<Parsed, Malformed> {

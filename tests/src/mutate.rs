@@ -42,8 +42,9 @@ const PIECES: &[&[u8]] = &[
 const MOST_CHANGES: usize = 6;
 const LONGEST_COPY: usize = 64;
 
-/// The input of a seed.
-pub(crate) fn input(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
+/// The input of a seed, from sound ones.
+#[must_use]
+pub fn input(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
     let mut random = Rng::with_seed(seed);
     let mut input = pick(&mut random, corpus);
     for _ in 0..random.usize(..=MOST_CHANGES) {
@@ -53,7 +54,8 @@ pub(crate) fn input(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
 }
 
 /// The lengths of the chunks in which the input of a seed comes.
-pub(crate) fn chunks(seed: u64) -> Vec<usize> {
+#[must_use]
+pub fn chunks(seed: u64) -> Vec<usize> {
     let mut random = Rng::with_seed(!seed);
     let longest = *random.choice([1, 5, 50, 5000].as_slice()).unwrap_or(&1);
     (0..random.usize(1..5)).map(|_| random.usize(1..=longest)).collect()
