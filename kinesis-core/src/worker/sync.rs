@@ -75,7 +75,7 @@ impl Worker {
             let shard = &row.key.shard;
             match &removed {
                 Ok(true) => {
-                    tracing::info!(%shard, "removed the row of a shard that the stream does not retain any more")
+                    tracing::info!(%shard, "removed the row of a shard that the stream does not retain any more");
                 }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%shard, error = error.chain(), "the row of a shard that is gone stays"),

@@ -80,8 +80,8 @@ mod tests {
 
     const AFTER: CursorPosition = CursorPosition::Next(StartPosition::After(SequenceNumber::ZERO));
 
-    fn row(shard: Shard, cursor: Option<CursorPosition>) -> Lease {
-        let mut row = Lease::new(&StreamId::new("s"), &shard);
+    fn row(shard: &Shard, cursor: Option<CursorPosition>) -> Lease {
+        let mut row = Lease::new(&StreamId::new("s"), shard);
         row.apply(&Progress::new(cursor.map(|position| (SubscriptionName::from("audit"), Cursor::new(1, position)))));
         row
     }
@@ -115,7 +115,7 @@ mod tests {
     fn a_parents_row_goes_when_the_stream_does_not_list_it_any_more_the_oldest_first() {
         let child = || Shard::new("1").with_parents(["0".into()]);
         let end = Some(CursorPosition::End);
-        let family = || vec![row(Shard::new("0"), end), row(child(), end), row(grandchild(), Some(AFTER))];
+        let family = || vec![row(&Shard::new("0"), end), row(&child(), end), row(&grandchild(), Some(AFTER))];
         assert_eq!(removed(family()), ["0", "1"]);
         // Who has not begun with what came from it would not know that it is done.
         let mut unread = family();
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(removed(unread), ["0"]);
         // Who was in the middle of it has to be told what is lost; its children wait.
         let mut reading = family();
-        reading[0] = row(Shard::new("0"), Some(AFTER));
+        reading[0] = row(&Shard::new("0"), Some(AFTER));
         assert_eq!(removed(reading), Vec::<String>::new());
         let mut held = family();
         held[0].owner = Some("other".into());
@@ -140,6 +140,6 @@ mod tests {
     #[test]
     fn a_row_of_a_child_that_a_listing_does_not_know_yet_stays() {
         let newborn = Shard::new("3").with_parents(["2".into()]);
-        assert_eq!(removed([row(grandchild(), Some(AFTER)), row(newborn, Some(AFTER))]), Vec::<String>::new());
+        assert_eq!(removed([row(&grandchild(), Some(AFTER)), row(&newborn, Some(AFTER))]), Vec::<String>::new());
     }
 }
