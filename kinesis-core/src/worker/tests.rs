@@ -1,12 +1,14 @@
 //! Leases as a worker finds them: of programs that do not answer it, and with claims that took long.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Worker;
 use crate::lease::{HeldLease, Lease, LeaseStore, WorkerId};
+use crate::observe::{Event, Observer};
 use crate::pipeline::PipelineBuilder;
 use crate::wrap::scripted::Scripted;
 use crate::{MemoryLeaseStore, Pipeline, Shard, StreamSource as _, Subscription, handler};
@@ -68,22 +70,48 @@ async fn a_holder_that_does_not_hand_over_is_left_its_share_and_no_more() {
     renewal.abort();
 }
 
+/// A worker whose lease was claimed half a failover time ago, and which starts on it now.
+async fn late(store: &MemoryLeaseStore, pipeline: PipelineBuilder) -> Worker {
+    let mut worker = pipeline.build().unwrap().into_worker();
+    let sent = Instant::now();
+    worker.try_sync().await.unwrap();
+    worker.tasks.shutdown().await;
+    let held = store.list().await.unwrap().remove(0);
+    let held = store.claim(&held, &worker.config.me).await.unwrap().unwrap();
+    sleep(worker.config.failover / 2).await;
+    worker.start(held, sent).await.unwrap();
+    worker
+}
+
 /// Others count from the arrival of a claim. Its holder counted from the answer, so that it worked on for as long as that
 /// had taken when somebody else had the lease.
 #[tokio::test(start_paused = true)]
 async fn a_lease_whose_claim_took_long_is_renewed_at_once() {
     let (source, store) = (Arc::new(Scripted::new(["0"])), MemoryLeaseStore::new());
-    let pipeline = pipeline(&source, &store).build().unwrap();
-    let mut worker = pipeline.into_worker();
-    worker.try_sync().await.unwrap();
-    worker.tasks.shutdown().await;
-    let sent = Instant::now();
-    let held = store.list().await.unwrap().remove(0);
-    let held = store.claim(&held, &worker.config.me).await.unwrap().unwrap();
-    let claimed = held.lease().counter;
-    sleep(worker.config.failover / 2).await;
-    worker.start(held, sent).await.unwrap();
+    let mut worker = late(&store, pipeline(&source, &store)).await;
+    let claimed = store.list().await.unwrap()[0].counter;
     sleep(SECOND / 10).await;
     assert!(store.list().await.unwrap()[0].counter > claimed, "it would have been renewed a third of a failover later");
+    worker.tasks.shutdown().await;
+}
+
+/// A lease is to be renewed a third of a failover time after the last write; this one was half of it late to begin with.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_is_late_says_by_how_much() {
+    #[derive(Debug, Default)]
+    struct Late(Mutex<Vec<Duration>>);
+    impl Observer for Late {
+        fn on(&self, event: &Event) {
+            if let Event::RenewalLate { late, .. } = event {
+                self.0.lock().unwrap().push(*late);
+            }
+        }
+    }
+    let (source, store) = (Arc::new(Scripted::new(["0"])), MemoryLeaseStore::new());
+    let seen = Arc::new(Late::default());
+    let mut worker = late(&store, pipeline(&source, &store).observer(Arc::clone(&seen))).await;
+    let failover = worker.config.failover;
+    sleep(failover).await;
+    assert_eq!(*seen.0.lock().unwrap(), [failover / 2 - failover / 3], "the next one is in time");
     worker.tasks.shutdown().await;
 }
