@@ -54,7 +54,7 @@
 //!   [`on_gap`](crate::Subscription::on_gap) says.
 //! - Where the row of a shard is missing, a cursor in a descendant says that the subscription has finished it.
 //!   (`kinesis-core/src/lineage/tests.rs`: `a_cursor_in_a_descendant_finishes_a_shard_without_a_row`;
-//!   `kinesis-core/src/worker/shards.rs`: `a_shard_without_a_row_is_done_for_whoever_is_in_a_descendant`)
+//!   `kinesis-core/src/worker/shards/tests.rs`: `a_shard_without_a_row_is_done_for_whoever_is_in_a_descendant`)
 //! - The row of a parent is removed when the source does not list the shard any more, nobody holds it, and every
 //!   subscription that has finished it holds a cursor in a descendant. One in the middle of it is told of the gap first.
 //!   (`kinesis-core/src/worker/shards/spent.rs`:
