@@ -6,7 +6,7 @@
 
 mod round;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -122,19 +122,13 @@ impl Deliverer {
     /// [`Invalid`](crate::ErrorKind::Invalid) when there is none, when two have the same name, or when one cannot work;
     /// it names the field, its value and the way out.
     pub fn new(subscriptions: impl IntoIterator<Item = Subscription>) -> Result<Self> {
-        let subscriptions: Vec<_> = subscriptions.into_iter().map(Arc::new).collect();
+        let subscriptions: Vec<Subscription> = subscriptions.into_iter().collect();
         if subscriptions.is_empty() {
             return Err(Error::invalid("there is no subscription to deliver to; give at least one"));
         }
         let caps = SourceCaps { timestamps: true, ..SourceCaps::default() };
-        let mut names = BTreeSet::new();
-        for subscription in &subscriptions {
-            check(subscription, usize::MAX, caps)?;
-            if !names.insert(&subscription.name) {
-                let name = &subscription.name;
-                return Err(Error::invalid(format!("two subscriptions are named {name:?}; names must differ")));
-            }
-        }
+        check(&subscriptions, usize::MAX, caps)?;
+        let subscriptions = subscriptions.into_iter().map(Arc::new).collect();
         Ok(Self { subscriptions, channel_from: ChannelFrom::default(), observer: Arc::new(Silent) })
     }
 

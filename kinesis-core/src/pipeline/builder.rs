@@ -182,14 +182,6 @@ impl PipelineBuilder {
         if self.byte_budget == 0 {
             return Err(Error::invalid("`byte_budget` is 0; it has to be at least 1"));
         }
-        let mut names = std::collections::BTreeSet::new();
-        for subscription in &self.subscriptions {
-            check(subscription, self.byte_budget, self.source.caps())?;
-            if !names.insert(&subscription.name) {
-                let name = &subscription.name;
-                return Err(Error::invalid(format!("two subscriptions are named {name:?}; names must differ")));
-            }
-        }
-        Ok(())
+        check(&self.subscriptions, self.byte_budget, self.source.caps())
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a subscription, found before it runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,23 @@ use crate::source::SourceCaps;
 /// The longest name of a subscription, in bytes: it is part of every stored row.
 const LONGEST_NAME: usize = 256;
 
-/// Why a subscription cannot work within a byte budget.
+/// Whether subscriptions can work within a byte budget, and are told apart by their names.
 ///
 /// # Errors
 ///
 /// [`Invalid`](crate::ErrorKind::Invalid), naming the subscription, the field, its value and the way out.
-pub(crate) fn check(subscription: &Subscription, budget: usize, caps: SourceCaps) -> Result<()> {
-    problem(subscription, budget, caps)
-        .map_or(Ok(()), |why| Err(Error::invalid(format!("subscription {:?}: {why}", subscription.name))))
+pub(crate) fn check(subscriptions: &[Subscription], budget: usize, caps: SourceCaps) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for subscription in subscriptions {
+        let name = &subscription.name;
+        if let Some(why) = problem(subscription, budget, caps) {
+            return Err(Error::invalid(format!("subscription {name:?}: {why}")));
+        }
+        if !names.insert(name) {
+            return Err(Error::invalid(format!("two subscriptions are named {name:?}; names must differ")));
+        }
+    }
+    Ok(())
 }
 
 /// The rest of a sentence that names the subscription.

@@ -49,7 +49,7 @@ impl Worker {
 
     async fn attach(&mut self, subscription: Subscription) -> Result<()> {
         let name = subscription.name.clone();
-        check(&subscription, self.config.budget.limit(), self.config.source.caps())?;
+        check(std::slice::from_ref(&subscription), self.config.budget.limit(), self.config.source.caps())?;
         if self.attached.contains_key(&name) {
             return Err(Error::invalid(format!("subscription {name:?} is attached already; detach it first")));
         }
