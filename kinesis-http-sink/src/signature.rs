@@ -51,6 +51,8 @@ impl Secret {
     }
 
     fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Hmac<Sha256> {
+        #[cfg(test)]
+        tests::HASHED.set(tests::HASHED.get() + 1);
         let mut mac = self.0.clone();
         for part in [id, b".", timestamp, b".", body] {
             mac.update(part);
@@ -161,6 +163,11 @@ mod tests {
         ],
     ];
 
+    thread_local! {
+        /// How many bodies were hashed.
+        pub(super) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
     fn secret(byte: u8) -> Secret {
         Secret::from_bytes(&[byte; 32]).unwrap()
     }
@@ -212,21 +219,14 @@ mod tests {
         }
     }
 
+    /// Each signature in a head hashed the whole body: two thousand of them took a minute for a megabyte.
     #[test]
-    fn a_body_is_hashed_once_however_many_signatures_it_has() {
-        let body = vec![b' '; 1 << 20];
-        let mut headers = signed(&[secret(1)], &body);
-        let before = cpu(|| assert_eq!(verify(&[secret(1)], &headers, &body), Ok(())));
+    fn a_body_is_hashed_once_a_key_however_many_signatures_it_has() {
+        let mut headers = signed(&[secret(1)], b"body");
         headers.insert(WEBHOOK_SIGNATURE, "v1,AAAA ".repeat(2000).parse().unwrap());
-        let with_many = cpu(|| assert_eq!(verify(&[secret(1)], &headers, &body), Err(Unbelievable::Forged)));
-        assert!(with_many < before * 200, "{with_many:?} instead of {before:?}");
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "what is measured is work, not waiting")]
-    fn cpu(work: impl FnOnce()) -> Duration {
-        let began = std::time::Instant::now();
-        work();
-        began.elapsed()
+        let before = HASHED.get();
+        assert_eq!(verify(&[secret(1), secret(2)], &headers, b"body"), Err(Unbelievable::Forged));
+        assert_eq!(HASHED.get() - before, 2);
     }
 
     #[test]
