@@ -123,10 +123,14 @@ impl Format {
             Kind::LambdaEvent(event) => Message::of(event.write(entry)),
         };
         // What nobody else sends need not be kept.
-        match Arc::strong_count(&self.written) {
-            1 => write(),
-            _ => self.written.get_or(delivery, entry, write),
+        match self.is_shared() {
+            true => self.written.get_or(delivery, entry, write),
+            false => write(),
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.written) > 1
     }
 
     /// What is sent of a whole delivery.
@@ -136,21 +140,21 @@ impl Format {
             _ => ("[", "]"),
         };
         // What nobody else sends is written where it is sent.
-        if let (Kind::CloudEvents(events), 1) = (&self.kind, Arc::strong_count(&self.written)) {
-            let mut body = vec![b'['];
-            events.append_all(&mut body, delivery);
-            body.push(b']');
-            return Message::of(body.into());
-        }
-        let records: Vec<Bytes> = delivery.iter().map(|entry| self.message(delivery, &entry).body).collect();
-        let length: usize = records.iter().map(|record| record.len() + 1).sum();
-        let mut body = Vec::with_capacity(begin.len() + length + end.len());
+        let events = match &self.kind {
+            Kind::CloudEvents(events) if !self.is_shared() => Some((events, events.source_of(delivery))),
+            _ => None,
+        };
+        // At once: a list that grows is copied again and again.
+        let mut body = Vec::with_capacity(delivery.records().map(CloudEvents::room).sum());
         body.extend_from_slice(begin.as_bytes());
-        for (nth, record) in records.iter().enumerate() {
+        for (nth, entry) in delivery.iter().enumerate() {
             if nth > 0 {
                 body.push(b',');
             }
-            body.extend_from_slice(record);
+            match &events {
+                Some((events, source)) => events.append(&mut body, source, delivery, &entry),
+                None => body.extend_from_slice(&self.message(delivery, &entry).body),
+            }
         }
         body.extend_from_slice(end.as_bytes());
         Message::of(body.into())

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use kinesis_core::{Delivery, Entry, ShardId, StreamId};
+use kinesis_core::{Entry, ShardId, StreamId};
 
 use super::super::{Malformed, Parsed, rfc3339};
 use super::CloudEvents;
@@ -54,14 +54,6 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Where the records of a delivery come from: numbers compare within a shard alone.
-pub(super) fn source_of(events: &CloudEvents, delivery: &Delivery) -> String {
-    match &events.source {
-        Some(stream) => format!("{stream}/{}", delivery.shard()),
-        None => format!("{}/{}", arn_of(delivery.stream()), delivery.shard()),
-    }
-}
-
 /// A number in as many digits as those of Kinesis have, or more.
 fn padded(digits: &str) -> String {
     let mut padded = "0".repeat(56usize.saturating_sub(digits.len()));
@@ -70,7 +62,7 @@ fn padded(digits: &str) -> String {
 }
 
 /// What is known of a stream, as an ARN.
-fn arn_of(stream: &StreamId) -> String {
+pub(super) fn arn_of(stream: &StreamId) -> String {
     format!("arn:aws:kinesis::{}:stream/{}", stream.account.as_deref().unwrap_or_default(), stream.name)
 }
 

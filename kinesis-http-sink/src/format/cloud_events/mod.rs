@@ -6,10 +6,10 @@ mod payload;
 mod structured;
 
 use http::HeaderName;
-use kinesis_core::{Delivery, Entry, Error, Result};
+use kinesis_core::{Delivery, Entry, Error, Record, Result};
 
 use super::Message;
-use attributes::{Attributes, source_of};
+use attributes::{Attributes, arn_of};
 use payload::Payload;
 
 pub(super) use binary::read as read_binary;
@@ -129,32 +129,33 @@ impl CloudEvents {
 
     /// What is sent of a record; in a batch, its part of the list.
     pub(super) fn write(&self, delivery: &Delivery, entry: &Entry<'_>) -> Message {
-        let source = source_of(self, delivery);
+        let source = self.source_of(delivery);
         if self.mode == Mode::Binary {
             let attributes = Attributes::of(self, &source, delivery.shard(), entry);
             return binary::write(&attributes, &self.payload(entry), entry.data.clone());
         }
-        let mut json = Vec::with_capacity(structured::room(entry.data.len()));
+        let mut json = Vec::with_capacity(Self::room(entry));
         self.append(&mut json, &source, delivery, entry);
         Message::of(json.into())
     }
 
-    /// Writes a list of all records.
-    pub(super) fn append_all(&self, json: &mut Vec<u8>, delivery: &Delivery) {
-        let source = source_of(self, delivery);
-        // At once: a list that grows is copied again and again.
-        json.reserve(delivery.records().map(|record| structured::room(record.data.len())).sum());
-        for (nth, entry) in delivery.iter().enumerate() {
-            if nth > 0 {
-                json.push(b',');
-            }
-            self.append(json, &source, delivery, &entry);
-        }
-    }
-
-    fn append(&self, json: &mut Vec<u8>, source: &str, delivery: &Delivery, entry: &Entry<'_>) {
+    /// Writes a record in structured mode behind what is there; `source` is that of its delivery.
+    pub(super) fn append(&self, json: &mut Vec<u8>, source: &str, delivery: &Delivery, entry: &Entry<'_>) {
         let attributes = Attributes::of(self, source, delivery.shard(), entry);
         structured::write(json, &attributes, &self.payload(entry));
+    }
+
+    /// How long what is written of a record may get, roughly.
+    pub(super) fn room(record: &Record) -> usize {
+        structured::room(record.data.len())
+    }
+
+    /// Where the records of a delivery come from: numbers compare within a shard alone.
+    pub(super) fn source_of(&self, delivery: &Delivery) -> String {
+        match &self.source {
+            Some(stream) => format!("{stream}/{}", delivery.shard()),
+            None => format!("{}/{}", arn_of(delivery.stream()), delivery.shard()),
+        }
     }
 
     fn payload<'a>(&'a self, entry: &'a Entry<'_>) -> Payload<'a> {
