@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use kinesis_core::StartPosition;
 
 pub use config::{Check, Config, ConfigCommand};
+pub(crate) use lambda::TO;
 pub use lambda::{Lambda, OnRefusal};
 pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
 

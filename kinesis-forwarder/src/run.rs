@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kinesis_aws::{CreateTable, KinesisSource};
 use kinesis_core::pipeline::{PipelineBuilder, SubscriptionSummary};
-use kinesis_core::{Event, FileStore, Observer, Pipeline, Result, Sink, StreamSource as _, Summary};
+use kinesis_core::{Error, Event, FileStore, Observer, Pipeline, Result, Sink, StreamSource as _, Summary};
 use kinesis_http_sink::HttpSink;
 
 use crate::aws::{config_at, lease_table};
@@ -49,7 +49,7 @@ pub async fn run(args: Run) -> Result<ExitCode> {
             run_input(&config, source).await
         }
         (Some(Source::Stream(stream)), _) => run_stream(&config, stream).await,
-        (None, _) => unreachable!("a whole configuration names its source"),
+        (None, _) => Err(Error::invalid("the configuration names no source: give --stream or --input")),
     }
 }
 

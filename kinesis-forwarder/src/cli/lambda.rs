@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::{Target, duration, target};
 
 /// Where the subscribers are looked for that no `--to` names.
-const TO: &str = "KINESIS_FORWARDER_TO";
+pub(crate) const TO: &str = "KINESIS_FORWARDER_TO";
 
 const LAMBDA_HELP: &str = "\
 Lambda calls it with the records of one shard. It answers with the lowest sequence number that was not delivered to every
@@ -27,8 +27,8 @@ Example:
 #[command(after_help = LAMBDA_HELP)]
 pub struct Lambda {
     /// The configuration whose subscribers get the records, each as it says; what it says of source, state and refusals is
-    /// not for a function.
-    #[arg(long, value_name = "FILE", env = "KINESIS_FORWARDER_CONFIG", conflicts_with_all = ["to", "from_json_field", "parallel"])]
+    /// not for a function. What the other flags say wins over it.
+    #[arg(long, value_name = "FILE", env = "KINESIS_FORWARDER_CONFIG")]
     pub config: Option<PathBuf>,
     /// A subscriber, and the channel it takes (default: every channel); may be given several times. Default: what
     /// KINESIS_FORWARDER_TO says.
@@ -38,8 +38,9 @@ pub struct Lambda {
     #[arg(long, value_name = "NAME", env = "KINESIS_FORWARDER_FROM_JSON_FIELD")]
     pub from_json_field: Option<String>,
     /// How many records a subscriber gets at once; the order within a partition key is kept.
-    #[arg(long, value_name = "N", default_value = "8", env = "KINESIS_FORWARDER_PARALLEL")]
-    pub parallel: NonZeroUsize,
+    /// Default: 8.
+    #[arg(long, value_name = "N", env = "KINESIS_FORWARDER_PARALLEL")]
+    pub parallel: Option<NonZeroUsize>,
     /// How long one call goes on trying. Default: as long as it may last.
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "KINESIS_FORWARDER_MAX_AGE")]
     pub max_age: Option<Duration>,
@@ -59,36 +60,23 @@ pub enum OnRefusal {
 }
 
 impl Lambda {
-    /// The subscribers of the command line, or those of the environment where it names none.
+    /// The subscribers of the command line, or those of the environment's `variable` where it names none.
     ///
     /// # Errors
     ///
-    /// What is wrong with the environment's, or that there are none at all.
-    pub(crate) fn targets(&self) -> Result<Vec<Target>, String> {
+    /// What is wrong with the environment's.
+    pub(crate) fn targets(&self, variable: Option<&str>) -> Result<Vec<Target>, String> {
         if !self.to.is_empty() {
             return Ok(self.to.clone());
         }
-        let text = match std::env::var(TO) {
-            Ok(text) => text,
-            Err(std::env::VarError::NotPresent) => String::new(),
-            Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{TO} is no UTF-8")),
-        };
-        targets(&text)
+        targets(variable.unwrap_or_default())
     }
 }
 
 /// Reads any number of targets.
 fn targets(text: &str) -> Result<Vec<Target>, String> {
     let texts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|text| !text.is_empty());
-    let targets =
-        texts.enumerate().map(|(n, text)| target(text).map_err(|why| format!("{TO}, number {}: {why}", n + 1)));
-    let targets: Vec<Target> = targets.collect::<Result<_, _>>()?;
-    if targets.is_empty() {
-        return Err(format!(
-            "there is no subscriber: set {TO} to [CHANNEL=]URL, several with blanks between, or give --to"
-        ));
-    }
-    Ok(targets)
+    texts.enumerate().map(|(n, text)| target(text).map_err(|why| format!("number {}: {why}", n + 1))).collect()
 }
 
 #[cfg(test)]
@@ -100,7 +88,7 @@ mod tests {
         let found = targets(" https://a/e?t=1,placed=https://b/o\n\tc=http://c ").unwrap();
         let shown: Vec<_> = found.iter().map(|t| (t.channel.as_deref(), &*t.url)).collect();
         assert_eq!(shown, [(None, "https://a/e?t=1"), (Some("placed"), "https://b/o"), (Some("c"), "http://c")]);
-        assert!(targets(" , ").unwrap_err().contains("there is no subscriber: set KINESIS_FORWARDER_TO"));
-        assert!(targets("http://a =http://b").unwrap_err().starts_with("KINESIS_FORWARDER_TO, number 2: the channel"));
+        assert_eq!(targets(" , "), Ok(vec![]));
+        assert!(targets("http://a =http://b").unwrap_err().starts_with("number 2: the channel"));
     }
 }

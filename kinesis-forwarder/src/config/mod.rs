@@ -50,7 +50,7 @@ use fields::Fields;
 use mistakes::{Found, Origin};
 use tree::Table;
 
-use crate::cli::{self, Check, ConfigCommand, Run};
+use crate::cli::{self, Check, ConfigCommand, Lambda, Run};
 use crate::output::{note, say};
 use crate::run::UNUSABLE;
 
@@ -134,7 +134,7 @@ impl Config {
     ///
     /// All mistakes that there are.
     pub fn read(path: Option<&Path>, variables: &Variables, need: Need) -> Result<Self, Mistakes> {
-        Self::of(path, variables, None, need)
+        Self::of(path, variables, |_| {}, need)
     }
 
     /// As [`read`](Self::read), with the flags of `run` over both.
@@ -143,10 +143,27 @@ impl Config {
     ///
     /// All mistakes that there are.
     pub fn of_run(args: &Run, variables: &Variables) -> Result<Self, Mistakes> {
-        Self::of(args.config.as_deref(), variables, Some(args), Need::Whole)
+        Self::of(args.config.as_deref(), variables, |table| flags::lay(table, args), Need::Whole)
     }
 
-    fn of(path: Option<&Path>, variables: &Variables, args: Option<&Run>, need: Need) -> Result<Self, Mistakes> {
+    /// As [`read`](Self::read), with the flags of `lambda` over both, for the [subscribers](Need::Subscribers) alone.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that there are.
+    pub fn of_lambda(args: &Lambda, variables: &Variables) -> Result<Self, Mistakes> {
+        let of_variable = |why| Mistakes::from(Mistake::new(&Origin::Variable(cli::TO.into()), "", why));
+        let targets = args.targets(variables.get(cli::TO)).map_err(of_variable)?;
+        let flags = |table: &mut Table| flags::lay_for_calls(table, args, &targets);
+        Self::of(args.config.as_deref(), variables, flags, Need::Subscribers)
+    }
+
+    fn of(
+        path: Option<&Path>,
+        variables: &Variables,
+        lay_flags: impl FnOnce(&mut Table),
+        need: Need,
+    ) -> Result<Self, Mistakes> {
         let found = Found::default();
         let (mut table, origin) = match path {
             Some(path) => {
@@ -156,9 +173,7 @@ impl Config {
             None => (Table::new(), Origin::Unset),
         };
         environment::lay(&mut table, variables, &found);
-        if let Some(args) = args {
-            flags::lay(&mut table, args);
-        }
+        lay_flags(&mut table);
         let read = read(Fields::new(&found, "", origin, table), variables, need);
         found.none_of(read)
     }
@@ -187,7 +202,7 @@ fn read(mut all: Fields<'_>, variables: &Variables, need: Need) -> Option<Config
     let state = source::state(&mut all, source.as_ref());
     // What is said of it is checked, and belongs to somebody else.
     let source = source.filter(|_| need == Need::Whole);
-    let read = subscriber::read_all(&mut all, variables, source.as_ref());
+    let read = subscriber::read_all(&mut all, variables, source.as_ref(), need);
     let server = source::server(&mut all, read.as_deref().unwrap_or_default());
     all.end();
     let config = Config { source, from_json_field, state: state?, server, subscribers: read? };

@@ -16,7 +16,7 @@ use super::order::{self, OnReject};
 use super::reach;
 use super::secret::{self, Hidden};
 use super::source::start;
-use super::{Source, Variables};
+use super::{Need, Source, Variables};
 
 /// The longest name: it is part of every stored row.
 const LONGEST_NAME: usize = 256;
@@ -56,15 +56,23 @@ pub struct Subscriber {
     pub(super) dead_letters: Option<PathBuf>,
 }
 
+/// What is said to a function, which has its settings in the environment.
+const NOBODY_TO_CALL: &str = "there is no subscriber: set KINESIS_FORWARDER_TO to [CHANNEL=]URL, several with blanks between, \
+                              or give --to, or a configuration with [[subscribers]]";
+
 /// All of them. `None` where one could not be read.
 pub(super) fn read_all(
     all: &mut Fields<'_>,
     variables: &Variables,
     source: Option<&Source>,
+    need: Need,
 ) -> Option<Vec<Subscriber>> {
     let found = all.found();
     let none = all.place_of("subscribers");
-    let nobody = "there is no subscriber: give --to, or a configuration with [[subscribers]]";
+    let nobody = match need {
+        Need::Whole => "there is no subscriber: give --to, or a configuration with [[subscribers]]",
+        Need::Subscribers => NOBODY_TO_CALL,
+    };
     let said = all.has("subscribers");
     let Some((list, whole)) = all.list("subscribers", "[[subscribers]]") else {
         return if said { None } else { none.refuse(found, nobody) };

@@ -16,8 +16,8 @@
 //!
 //! - The sinks live as long as the process, over many calls: so do their connections. They have no circuit breaker: a
 //!   breaker's pause is counted on a clock that may stand still while the process is frozen between calls, and an open one
-//!   would spend calls without a single attempt. (A 410 is kept in mind, until the process is ended.) The time of a call bounds what a dead subscriber gets, and Lambda's
-//!   own wait between its calls takes the breaker's place.
+//!   would spend calls without a single attempt. (A 410 is kept in mind, until the process is ended.) The time of a call
+//!   bounds what a dead subscriber gets, and Lambda's own wait between its calls takes the breaker's place.
 //! - A refusal counts at once, and is not asked about again after minutes: no call lasts that long. The record counts as not
 //!   delivered, or is passed over, as `--on-reject` says; what comes behind it of its key goes on either way, because
 //!   another attempt is likely to end the same, and what Lambda gives up it gives up with everything behind it.
@@ -28,21 +28,19 @@ pub mod handler;
 mod refused;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kinesis_core::{Deliverer, Error, OnReject, Ordering, Result, RetryPolicy, Subscription};
-use kinesis_http_sink::HttpSink;
+use kinesis_core::{Deliverer, Error, OnReject, Result};
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 
 use crate::cli::{Lambda, OnRefusal};
-use crate::config::{Config, Need, Variables};
+use crate::config::{Config, Variables};
 use crate::output::note;
 use crate::run::UNUSABLE;
-use crate::subscribers::{Subscriber, channel_from, subscribers};
+use crate::subscribers::channel_from;
 
 pub use handler::Handler;
 pub use refused::Refused;
@@ -70,32 +68,20 @@ pub async fn lambda(args: Lambda) -> Result<ExitCode> {
         OnRefusal::Fail => OnReject::dead_letter(refused.clone()),
         OnRefusal::Skip => OnReject::Skip,
     };
-    let deliverer = match &args.config {
-        None => named(&args, &on_reject)?,
-        Some(path) => match Config::read(Some(path), &Variables::of_process(), Need::Subscribers) {
-            Ok(config) => configured(config, &on_reject)?,
-            Err(mistakes) => {
-                mistakes.iter().for_each(|mistake| note(&format!("error: {mistake}")));
-                return Ok(ExitCode::from(UNUSABLE));
-            }
-        },
+    let config = match Config::of_lambda(&args, &Variables::of_process()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| note(&format!("error: {mistake}")));
+            return Ok(ExitCode::from(UNUSABLE));
+        }
     };
+    let deliverer = deliverer(config, &on_reject)?;
     serve(Handler::new(deliverer, refused).max_age(args.max_age)).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Delivers to the subscribers that the arguments name.
-fn named(args: &Lambda, on_reject: &OnReject) -> Result<Deliverer> {
-    let subscribers = subscribers(&args.targets().map_err(Error::invalid)?);
-    let subscription = |subscriber: &Subscriber| subscription(subscriber, args.parallel, on_reject.clone());
-    let subscriptions: Vec<Subscription> = subscribers.iter().map(subscription).collect::<Result<_>>()?;
-    let claimed = subscribers.iter().map(|subscriber| subscriber.channels.as_ref());
-    let channels = channel_from(args.from_json_field.as_ref(), claimed, &Arc::default());
-    Ok(Deliverer::new(subscriptions)?.channel_from(channels))
-}
-
 /// Delivers to the subscribers of a configuration. What it says of refusals is for a run: here the trigger takes care of them.
-fn configured(mut config: Config, on_reject: &OnReject) -> Result<Deliverer> {
+fn deliverer(mut config: Config, on_reject: &OnReject) -> Result<Deliverer> {
     for subscriber in &mut config.subscribers {
         subscriber.fit_for_calls(LONGEST_WAIT);
     }
@@ -132,19 +118,6 @@ fn check(variables: &BTreeMap<&str, Option<String>>) -> Result<()> {
             Err(Error::invalid(format!("AWS_LAMBDA_FUNCTION_MEMORY_SIZE is {memory:?}, which is no number of MB")))
         }
     }
-}
-
-fn subscription(subscriber: &Subscriber, parallel: NonZeroUsize, on_reject: OnReject) -> Result<Subscription> {
-    let http =
-        HttpSink::builder(&subscriber.url).concurrency(parallel.get()).without_breaker().ask_again([]).build()?;
-    let subscription = Subscription::new(subscriber.name.as_str(), http)
-        .ordering(Ordering::PerKey { parallel })
-        .retry(RetryPolicy { cap: LONGEST_WAIT, ..RetryPolicy::default() })
-        .on_reject(on_reject);
-    Ok(match &subscriber.channels {
-        None => subscription,
-        Some(channels) => subscription.channels(channels.iter().map(String::as_str)),
-    })
 }
 
 #[cfg(test)]
