@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use kinesis_core::pipeline::Status;
 use kinesis_core::{Error, Handle, Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -88,29 +89,37 @@ async fn look(watch: Arc<Watch>, every: Duration) {
     }
 }
 
-async fn health(State(answers): State<Answers>) -> (StatusCode, &'static str) {
-    let unwell = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    match answers.watch.phase() {
-        Phase::Starting => (StatusCode::OK, "starting\n"),
-        // It answers no questions while it drains, and that has an end.
-        Phase::Stopping => (StatusCode::OK, "stopping\n"),
-        Phase::Ended => unwell("the pipeline has ended\n"),
-        Phase::Running => match answers.watch.status().await {
-            Some(_) => (StatusCode::OK, "running\n"),
-            None if answers.watch.phase() == Phase::Running => unwell("the pipeline does not answer\n"),
-            None => (StatusCode::OK, "stopping\n"),
+/// Where the run is, and how its lanes stand where that can be said.
+async fn standing(watch: &Watch) -> (Phase, Option<Status>) {
+    match watch.phase() {
+        Phase::Running => match watch.status().await {
+            // It answers no questions while it drains, and may have begun to while it was asked.
+            None => (watch.phase(), None),
+            status => (Phase::Running, status),
         },
+        phase => (phase, None),
+    }
+}
+
+async fn health(State(answers): State<Answers>) -> (StatusCode, &'static str) {
+    match standing(&answers.watch).await {
+        (Phase::Starting, _) => (StatusCode::OK, "starting\n"),
+        (Phase::Running, Some(_)) => (StatusCode::OK, "running\n"),
+        (Phase::Running, None) => (StatusCode::SERVICE_UNAVAILABLE, "the pipeline does not answer\n"),
+        // A drain has an end.
+        (Phase::Stopping, _) => (StatusCode::OK, "stopping\n"),
+        (Phase::Ended, _) => (StatusCode::SERVICE_UNAVAILABLE, "the pipeline has ended\n"),
     }
 }
 
 async fn ready(State(answers): State<Answers>) -> (StatusCode, String) {
     let not = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
-    match answers.watch.phase() {
-        Phase::Starting => return not("starting"),
-        Phase::Stopping | Phase::Ended => return not("stopping"),
-        Phase::Running => {}
-    }
-    let Some(status) = answers.watch.status().await else { return not("the pipeline does not answer") };
+    let status = match standing(&answers.watch).await {
+        (Phase::Starting, _) => return not("starting"),
+        (Phase::Running, Some(status)) => status,
+        (Phase::Running, None) => return not("the pipeline does not answer"),
+        (Phase::Stopping | Phase::Ended, _) => return not("stopping"),
+    };
     let stalled = {
         let mut lanes = answers.watch.lanes();
         let now = Instant::now();
@@ -124,9 +133,35 @@ async fn ready(State(answers): State<Answers>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(answers): State<Answers>) -> impl IntoResponse {
-    let status = match answers.watch.phase() {
-        Phase::Running => answers.watch.status().await,
-        _ => None,
-    };
+    let (_, status) = standing(&answers.watch).await;
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], answers.watch.metrics.write(status.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kinesis_core::{Event, Observer, Pipeline, Subscription, handler};
+    use kinesis_mock::MemoryStream;
+
+    /// Who asked when a drain had just begun was told that the pipeline does not answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_begins_to_stop_while_it_is_asked_is_stopping() {
+        let subscription = Subscription::new("a", handler(|_| async {}));
+        // It is never run: nobody answers.
+        let pipeline = Pipeline::builder("app", MemoryStream::builder("s").build()).subscribe(subscription);
+        let pipeline = pipeline.build().unwrap();
+        let watch = Arc::new(Watch::new(std::iter::empty()));
+        watch.runs(pipeline.handle());
+        watch.turn(Phase::Running);
+        let answers = Answers { watch: Arc::clone(&watch), patience: Duration::from_secs(60) };
+        assert_eq!(ready(State(answers.clone())).await.1, "the pipeline does not answer\n");
+        let asked = (ready(State(answers.clone())), health(State(answers)));
+        let stops = async {
+            tokio::task::yield_now().await;
+            watch.on(&Event::Draining);
+        };
+        let (is_ready, is_well, ()) = tokio::join!(asked.0, asked.1, stops);
+        assert_eq!(is_ready, (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()));
+        assert_eq!(is_well, (StatusCode::OK, "stopping\n"));
+    }
 }
