@@ -47,26 +47,13 @@ impl Digits {
     }
 
     /// Puts the digits of a chunk before the others, without leading zeros; a zero is one digit.
-    fn push(&mut self, mut chunk: u64) {
+    fn push(&mut self, chunk: u64) {
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(chunk).as_bytes();
         let end = self.begin;
-        while chunk >= 100 {
-            self.begin -= 2;
-            self.bytes[self.begin..][..2].copy_from_slice(&pair(chunk % 100));
-            chunk /= 100;
-        }
-        if chunk >= 10 {
-            self.begin -= 2;
-            self.bytes[self.begin..][..2].copy_from_slice(&pair(chunk));
-        } else if chunk > 0 || self.begin == end {
-            self.begin -= 1;
-            self.bytes[self.begin] = b'0' + chunk as u8;
-        }
+        self.begin -= digits.len();
+        self.bytes[self.begin..end].copy_from_slice(digits);
     }
-}
-
-/// The two digits of a number below a hundred.
-fn pair(number: u64) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// `limbs = limbs / CHUNK`, returning the remainder.

@@ -1,5 +1,6 @@
 //! A delivery: the records handed to a sink in one call, shared with every other lane that wants them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::record::{Holding, Page, Record};
@@ -266,10 +267,15 @@ impl Iterator for Runs<'_> {
 
 /// `<shard>:<number>[:<sub>]`: the id a Lambda event gives the record, stable over retries and re-reads.
 fn record_id(shard: &ShardId, number: crate::SequenceNumber) -> String {
-    match number.sub() {
-        0 => format!("{shard}:{number}"),
-        sub => format!("{shard}:{}:{sub}", number.without_sub()),
+    // A number of Kinesis has 56 digits, and the few of its sub-number come behind.
+    let mut id = String::with_capacity(shard.len() + 64);
+    id.push_str(shard);
+    // Writing into a string cannot fail.
+    let _ = write!(id, ":{}", number.without_sub());
+    if number.sub() > 0 {
+        let _ = write!(id, ":{}", number.sub());
     }
+    id
 }
 
 /// One record of a delivery, with what the pipeline knows about it. Derefs to the [`Record`].

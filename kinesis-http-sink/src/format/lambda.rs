@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use kinesis_core::{Entry, Error, PartitionKey, Result, SequenceNumber};
+use kinesis_core::{Error, PartitionKey, Result, SequenceNumber};
 use serde::{Deserialize, Serialize};
 
+use super::named::Named;
 use super::original::Millis;
 use super::{Malformed, Parsed};
 
@@ -28,7 +28,7 @@ struct Written<'a> {
     event_source: &'static str,
     event_version: &'static str,
     #[serde(rename = "eventID")]
-    event_id: String,
+    event_id: &'a str,
     event_name: &'static str,
     aws_region: &'a str,
     #[serde(rename = "eventSourceARN")]
@@ -40,7 +40,7 @@ struct Written<'a> {
 struct Kinesis<'a> {
     kinesis_schema_version: &'static str,
     partition_key: &'a str,
-    sequence_number: String,
+    sequence_number: &'a str,
     /// The place in an aggregate, which Lambda does not know: it hands out aggregates as they are stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_sequence_number: Option<u64>,
@@ -69,25 +69,25 @@ impl LambdaEvent {
         self.arn.split(':').nth(3).unwrap_or_default()
     }
 
-    pub(super) fn write(&self, entry: &Entry<'_>) -> Bytes {
-        let number = entry.sequence_number;
-        let record = Written {
+    pub(super) fn write(&self, record: &Named<'_>) -> Bytes {
+        let sub = record.sequence_number.sub();
+        let event = Written {
             kinesis: Kinesis {
                 kinesis_schema_version: "1.0",
-                partition_key: &entry.partition_key,
-                sequence_number: number.without_sub().to_string(),
-                sub_sequence_number: (number.sub() > 0).then(|| number.sub()),
-                data: Base64Display::new(&entry.data, &BASE64_STANDARD).to_string(),
-                approximate_arrival_timestamp: entry.arrived_at.and_then(Millis::of),
+                partition_key: &record.partition_key,
+                sequence_number: record.digits(),
+                sub_sequence_number: (sub > 0).then_some(sub),
+                data: BASE64_STANDARD.encode(&record.data),
+                approximate_arrival_timestamp: record.arrived_at.and_then(Millis::of),
             },
             event_source: "aws:kinesis",
             event_version: "1.0",
-            event_id: entry.id(),
+            event_id: record.id(),
             event_name: "aws:kinesis:record",
             aws_region: self.region(),
             event_source_arn: &self.arn,
         };
-        serde_json::to_vec(&record).expect("strings and numbers are always JSON, and memory takes every write").into()
+        serde_json::to_vec(&event).expect("strings and numbers are always JSON, and memory takes every write").into()
     }
 }
 

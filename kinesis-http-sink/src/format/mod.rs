@@ -4,8 +4,10 @@
 //! several sinks of one format send, and [`read`](read()) finds out which format a request has.
 
 mod cloud_events;
+mod json;
 mod lambda;
-pub(crate) mod original;
+mod named;
+mod original;
 mod read;
 mod rfc3339;
 #[cfg(test)]
@@ -16,10 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use kinesis_core::{Delivery, Entry, Result};
+use kinesis_core::{Delivery, Result};
 
 pub use cloud_events::CloudEvents;
 use lambda::LambdaEvent;
+pub(crate) use named::Named;
 pub(crate) use read::{Malformed, Parsed, read};
 use written::Written;
 
@@ -116,15 +119,15 @@ impl Format {
     }
 
     /// What is sent of one record of a delivery.
-    pub(crate) fn message(&self, delivery: &Delivery, entry: &Entry<'_>) -> Message {
+    pub(crate) fn message(&self, delivery: &Delivery, record: &Named<'_>) -> Message {
         let write = || match &self.kind {
-            Kind::Original => Message::of(original::encode(entry.channel(), entry)),
-            Kind::CloudEvents(events) => events.write(delivery, entry),
-            Kind::LambdaEvent(event) => Message::of(event.write(entry)),
+            Kind::Original => Message::of(original::encode(record)),
+            Kind::CloudEvents(events) => events.write(delivery, record),
+            Kind::LambdaEvent(event) => Message::of(event.write(record)),
         };
         // What nobody else sends need not be kept.
         match self.is_shared() {
-            true => self.written.get_or(delivery, entry, write),
+            true => self.written.get_or(delivery, record, write),
             false => write(),
         }
     }
@@ -151,9 +154,10 @@ impl Format {
             if nth > 0 {
                 body.push(b',');
             }
+            let record = Named::of(delivery, entry);
             match &events {
-                Some((events, source)) => events.append(&mut body, source, delivery, &entry),
-                None => body.extend_from_slice(&self.message(delivery, &entry).body),
+                Some((events, source)) => events.append(&mut body, source, &record),
+                None => body.extend_from_slice(&self.message(delivery, &record).body),
             }
         }
         body.extend_from_slice(end.as_bytes());

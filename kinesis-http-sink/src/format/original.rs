@@ -5,61 +5,52 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use kinesis_core::{Channel, Record, SequenceNumber};
+use kinesis_core::{Channel, SequenceNumber};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::json::{put_base64, put_member, put_name};
+use super::named::Named;
 use super::{Malformed, Parsed};
 
 /// Brackets, names, digits and time of a body: what is written beside channel and payload.
 const ENVELOPE: usize = 256;
 
 /// Writes `record` as the original JSON, exactly as `JSON.stringify` would.
-pub(crate) fn encode(channel: &str, record: &Record) -> Bytes {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        channel: &'a str,
-        sequence_number: SequenceNumber,
-        data: Payload<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        encoding: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        approximate_arrival_timestamp: Option<Millis>,
-    }
-    let (data, encoding) = match std::str::from_utf8(&record.data) {
-        Ok(text) => (Payload::Text(text), None),
-        Err(_) => (Payload::Base64(&record.data), Some("base64")),
-    };
-    let body = Body {
-        channel,
-        sequence_number: record.sequence_number,
-        data,
-        encoding,
-        approximate_arrival_timestamp: record.arrived_at.and_then(Millis::of),
-    };
+pub(super) fn encode(record: &Named<'_>) -> Bytes {
+    let text = std::str::from_utf8(&record.data);
     // An eighth more than the payload: room for the quotes of JSON inside JSON. Base64 needs a third more.
     let payload = record.data.len();
-    let room = payload + if encoding.is_some() { payload / 3 } else { payload / 8 };
-    let mut json = Vec::with_capacity(ENVELOPE + channel.len() + room);
-    serde_json::to_writer(&mut json, &body).expect("strings and numbers are always JSON, and memory takes every write");
+    let room = payload + if text.is_ok() { payload / 8 } else { payload / 3 };
+    let mut json = Vec::with_capacity(ENVELOPE + record.channel().len() + room);
+    json.push(b'{');
+    put_member(&mut json, "channel", record.channel());
+    put_name(&mut json, "sequenceNumber");
+    put_number(&mut json, record);
+    match text {
+        Ok(text) => put_member(&mut json, "data", text),
+        Err(_) => {
+            put_base64(&mut json, "data", &record.data);
+            put_member(&mut json, "encoding", "base64");
+        }
+    }
+    if let Some(at) = record.arrived_at.and_then(Millis::of) {
+        put_name(&mut json, "approximateArrivalTimestamp");
+        serde_json::to_writer(&mut json, &at).expect("numbers are always JSON, and memory takes every write");
+    }
+    json.push(b'}');
     json.into()
 }
 
-enum Payload<'a> {
-    Text(&'a str),
-    Base64(&'a [u8]),
-}
-
-impl Serialize for Payload<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Base64(bytes) => serializer.collect_str(&Base64Display::new(bytes, &BASE64_STANDARD)),
-        }
+/// Puts a sequence number and, behind a dot, its sub-number.
+fn put_number(json: &mut Vec<u8>, record: &Named<'_>) {
+    json.push(b'"');
+    json.extend_from_slice(record.digits().as_bytes());
+    if let sub @ 1.. = record.sequence_number.sub() {
+        json.extend_from_slice(format!(".{sub}").as_bytes());
     }
+    json.push(b'"');
 }
 
 /// A time as JavaScript's dates know it: whole milliseconds since 1970, written as a JSON number of seconds.
@@ -174,8 +165,10 @@ pub(super) fn decode(body: &Bytes) -> Result<Parsed, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use kinesis_core::{Delivery, Record, StreamId};
     use proptest::prelude::*;
+
+    use super::*;
 
     const ORIGINAL: &str = include_str!("../../../tests/data/original.json");
     const NUMBER: &str = "49569625073747986051284015760176917265900404709609439234";
@@ -188,8 +181,13 @@ mod tests {
         Record::new(NUMBER.parse().unwrap(), "member-registered", data)
     }
 
+    fn encoded(record: &Record) -> Bytes {
+        let delivery = Delivery::new(StreamId::new("orders"), "shardId-0", "audit", vec![record.clone()]);
+        encode(&Named::of(&delivery, delivery.iter().next().unwrap()))
+    }
+
     fn text(record: &Record) -> String {
-        String::from_utf8(encode(&record.partition_key, record).to_vec()).unwrap()
+        String::from_utf8(encoded(record).to_vec()).unwrap()
     }
 
     fn refusal(body: &str) -> String {
@@ -297,9 +295,9 @@ mod tests {
             sub in any::<u64>(),
             millis in proptest::option::of(-62_135_596_800_000i64..253_402_300_800_000),
         ) {
-            let mut record = Record::new(SequenceNumber::new(number).with_sub(sub), "key", payload);
+            let mut record = Record::new(SequenceNumber::new(number).with_sub(sub), channel.clone(), payload);
             record.arrived_at = millis.map(at);
-            let original = decode(&encode(&channel, &record)).unwrap();
+            let original = decode(&encoded(&record)).unwrap();
             prop_assert_eq!(&*original.channel, channel);
             prop_assert_eq!(original.sequence_number, record.sequence_number);
             prop_assert_eq!(original.data, record.data);

@@ -27,7 +27,7 @@ fn delivery(records: Vec<Record>) -> Delivery {
 fn request(format: &Format, delivery: &Delivery) -> (HeaderMap, Bytes) {
     let message = match format.is_batched() {
         true => format.batch(delivery),
-        false => format.message(delivery, &delivery.iter().next().unwrap()),
+        false => format.message(delivery, &Named::of(delivery, delivery.iter().next().unwrap())),
     };
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, format.content_type())]);
     for (name, value) in message.headers {

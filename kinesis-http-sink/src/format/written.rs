@@ -66,7 +66,7 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Format;
+    use super::super::{Format, Named};
     use super::*;
 
     fn delivery(data: &str) -> Delivery {
@@ -74,19 +74,23 @@ mod tests {
         Delivery::new(StreamId::new("orders"), "shardId-0", "audit", vec![record])
     }
 
+    fn only(delivery: &Delivery) -> Named<'_> {
+        Named::of(delivery, delivery.iter().next().unwrap())
+    }
+
     #[test]
     fn a_record_is_written_once_for_all_sinks_of_a_format() {
         let (one, other) = (Format::original(), Format::original());
         let delivery = delivery("text");
-        let entry = delivery.iter().next().unwrap();
-        let (first, second) = (one.message(&delivery, &entry).body, other.message(&delivery, &entry).body);
+        let record = only(&delivery);
+        let (first, second) = (one.message(&delivery, &record).body, other.message(&delivery, &record).body);
         assert_eq!(first.as_ptr(), second.as_ptr());
     }
 
     #[test]
     fn the_same_number_of_another_record_is_another_message() {
         let (format, _shared) = (Format::original(), Format::original());
-        let body = |delivery: &Delivery| format.message(delivery, &delivery.iter().next().unwrap()).body;
+        let body = |delivery: &Delivery| format.message(delivery, &only(delivery)).body;
         assert!(body(&delivery("one")) != body(&delivery("two")));
         assert_eq!(body(&delivery("one")), body(&delivery("one")));
     }

@@ -22,7 +22,7 @@ use kinesis_core::{Delivery, Entry, Outcome, Outcomes, Result, Sink};
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::format::Format;
+use crate::format::{Format, Named};
 use crate::signature::Secret;
 
 pub use builder::HttpSinkBuilder;
@@ -130,9 +130,9 @@ impl HttpSink {
 
     /// Posts one record. An error is an attempt that failed and why.
     async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Posted> {
-        let id = entry.id();
-        let mut posted = self.post(&id, &self.format.message(delivery, entry)).await?;
-        posted.outcome = self.settled(&id, posted.outcome);
+        let record = Named::of(delivery, *entry);
+        let mut posted = self.post(record.id(), &self.format.message(delivery, &record)).await?;
+        posted.outcome = self.settled(record.id(), posted.outcome);
         Ok(posted)
     }
 

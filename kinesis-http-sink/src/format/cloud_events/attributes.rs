@@ -3,62 +3,67 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use kinesis_core::{Entry, ShardId, StreamId};
+use kinesis_core::StreamId;
 
+use super::super::named::Named;
 use super::super::{Malformed, Parsed, rfc3339};
 use super::CloudEvents;
 
 /// The type of an event whose subscriber set no prefix: what others give the events of their sources.
 const TYPE: &str = "com.amazonaws.kinesis.record";
 
-/// All attributes but that of the data, in the order in which they are written.
+/// All attributes but that of the data.
 #[derive(Debug)]
 pub(super) struct Attributes<'a> {
-    pub(super) all: [(&'static str, Cow<'a, str>); 10],
-    pub(super) time: Option<String>,
+    record: &'a Named<'a>,
+    source: &'a str,
+    kind: Cow<'a, str>,
+    sequence: Cow<'a, str>,
+    number: Cow<'a, str>,
+    time: Option<String>,
 }
 
 impl<'a> Attributes<'a> {
     /// Those of a record; `source` is that of its delivery.
-    pub(super) fn of(events: &CloudEvents, source: &'a str, shard: &'a ShardId, entry: &'a Entry<'_>) -> Self {
-        let number = entry.sequence_number;
+    pub(super) fn of(events: &CloudEvents, source: &'a str, record: &'a Named<'_>) -> Self {
         let kind = match &events.type_prefix {
-            Some(prefix) => Cow::Owned(format!("{prefix}.{}", entry.channel())),
-            None => Cow::Borrowed(TYPE),
+            Some(prefix) => format!("{prefix}.{}", record.channel()).into(),
+            None => TYPE.into(),
         };
-        let plain = number.without_sub().to_string();
-        let (sequence, full) = match number.sub() {
-            0 => (padded(&plain), plain),
-            sub => (format!("{}-{sub:010}", padded(&plain)), format!("{plain}.{sub}")),
+        let digits = record.digits();
+        let (sequence, number) = match record.sequence_number.sub() {
+            0 => (padded(digits), digits.into()),
+            sub => (format!("{}-{sub:010}", padded(digits)).into(), format!("{digits}.{sub}").into()),
         };
-        let all = [
-            ("specversion", Cow::Borrowed("1.0")),
-            ("id", entry.id().into()),
-            ("source", source.into()),
-            ("type", kind),
-            ("subject", entry.channel().into()),
-            ("partitionkey", entry.record().partition_key.as_str().into()),
-            ("sequence", sequence.into()),
-            ("channel", entry.channel().into()),
-            ("kinesisshardid", shard.as_str().into()),
-            ("kinesissequencenumber", full.into()),
-        ];
-        Self { all, time: entry.arrived_at.and_then(rfc3339::write) }
+        Self { record, source, kind, sequence, number, time: record.arrived_at.and_then(rfc3339::write) }
     }
 
-    /// Those that have a value: an attribute may not be empty.
+    /// Those that have a value, in the order in which they are written: an attribute may not be empty.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let time = self.time.as_deref().map(|time| ("time", time));
-        let all = self.all.iter().map(|(name, value)| (*name, &**value));
-        all.chain(time).filter(|(_, value)| !value.is_empty())
+        let Self { record, source, kind, sequence, number, time } = self;
+        let all = [
+            ("specversion", "1.0"),
+            ("id", record.id()),
+            ("source", source),
+            ("type", kind),
+            ("subject", record.channel()),
+            ("partitionkey", record.partition_key.as_str()),
+            ("sequence", sequence),
+            ("channel", record.channel()),
+            ("kinesisshardid", record.shard()),
+            ("kinesissequencenumber", number),
+            ("time", time.as_deref().unwrap_or_default()),
+        ];
+        all.into_iter().filter(|(_, value)| !value.is_empty())
     }
 }
 
 /// A number in as many digits as those of Kinesis have, or more.
-fn padded(digits: &str) -> String {
-    let mut padded = "0".repeat(56usize.saturating_sub(digits.len()));
-    padded.push_str(digits);
-    padded
+fn padded(digits: &str) -> Cow<'_, str> {
+    match 56usize.saturating_sub(digits.len()) {
+        0 => digits.into(),
+        zeros => ("0".repeat(zeros) + digits).into(),
+    }
 }
 
 /// What is known of a stream, as an ARN.

@@ -6,9 +6,10 @@ mod payload;
 mod structured;
 
 use http::HeaderName;
-use kinesis_core::{Delivery, Entry, Error, Record, Result};
+use kinesis_core::{Delivery, Error, Record, Result};
 
 use super::Message;
+use super::named::Named;
 use attributes::{Attributes, arn_of};
 use payload::Payload;
 
@@ -128,21 +129,20 @@ impl CloudEvents {
     }
 
     /// What is sent of a record; in a batch, its part of the list.
-    pub(super) fn write(&self, delivery: &Delivery, entry: &Entry<'_>) -> Message {
+    pub(super) fn write(&self, delivery: &Delivery, record: &Named<'_>) -> Message {
         let source = self.source_of(delivery);
         if self.mode == Mode::Binary {
-            let attributes = Attributes::of(self, &source, delivery.shard(), entry);
-            return binary::write(&attributes, &self.payload(entry), entry.data.clone());
+            let attributes = Attributes::of(self, &source, record);
+            return binary::write(&attributes, &self.payload(record), record.data.clone());
         }
-        let mut json = Vec::with_capacity(Self::room(entry));
-        self.append(&mut json, &source, delivery, entry);
+        let mut json = Vec::with_capacity(Self::room(record));
+        self.append(&mut json, &source, record);
         Message::of(json.into())
     }
 
     /// Writes a record in structured mode behind what is there; `source` is that of its delivery.
-    pub(super) fn append(&self, json: &mut Vec<u8>, source: &str, delivery: &Delivery, entry: &Entry<'_>) {
-        let attributes = Attributes::of(self, source, delivery.shard(), entry);
-        structured::write(json, &attributes, &self.payload(entry));
+    pub(super) fn append(&self, json: &mut Vec<u8>, source: &str, record: &Named<'_>) {
+        structured::write(json, &Attributes::of(self, source, record), &self.payload(record));
     }
 
     /// How long what is written of a record may get, roughly.
@@ -158,8 +158,8 @@ impl CloudEvents {
         }
     }
 
-    fn payload<'a>(&'a self, entry: &'a Entry<'_>) -> Payload<'a> {
-        Payload::of(&entry.data, self.data_content_type.as_deref())
+    fn payload<'a>(&'a self, record: &'a Record) -> Payload<'a> {
+        Payload::of(&record.data, self.data_content_type.as_deref())
     }
 }
 

@@ -4,40 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
-use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::super::json::{put_base64, put_member, put_name};
 use super::super::{Malformed, Parsed};
 use super::attributes::{Attributes, Came};
 use super::payload::{Payload, is_json};
-
-struct Event<'a>(&'a Attributes<'a>, &'a Payload<'a>);
-
-impl Serialize for Event<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(attributes, payload) = self;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in attributes.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        if let Some(content_type) = payload.content_type {
-            map.serialize_entry("datacontenttype", content_type)?;
-        }
-        if let Some(json) = payload.json {
-            map.serialize_entry("data", json)?;
-        } else if let Some(text) = payload.text() {
-            map.serialize_entry("data", text)?;
-        } else if !payload.bytes.is_empty() {
-            map.serialize_entry("data_base64", &Base64Display::new(payload.bytes, &BASE64_STANDARD).to_string())?;
-        }
-        map.end()
-    }
-}
 
 /// Room for an event: its payload in base64, and attributes of usual length.
 pub(super) const fn room(payload: usize) -> usize {
@@ -46,8 +22,22 @@ pub(super) const fn room(payload: usize) -> usize {
 
 /// Writes an event behind what is there.
 pub(super) fn write(json: &mut Vec<u8>, attributes: &Attributes<'_>, payload: &Payload<'_>) {
-    let event = Event(attributes, payload);
-    serde_json::to_writer(json, &event).expect("strings and JSON are always JSON, and memory takes every write");
+    json.push(b'{');
+    for (name, value) in attributes.iter() {
+        put_member(json, name, value);
+    }
+    if let Some(content_type) = payload.content_type {
+        put_member(json, "datacontenttype", content_type);
+    }
+    if let Some(data) = payload.json {
+        put_name(json, "data");
+        json.extend_from_slice(data.get().as_bytes());
+    } else if let Some(text) = payload.text() {
+        put_member(json, "data", text);
+    } else if !payload.bytes.is_empty() {
+        put_base64(json, "data_base64", payload.bytes);
+    }
+    json.push(b'}');
 }
 
 /// What an event has beside its attributes.
