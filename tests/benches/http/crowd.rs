@@ -33,9 +33,12 @@ pub(crate) async fn compare(urls: &[String]) {
     let (well, ill) = urls.split_at(urls.len() - 2);
     println!("{} well, one dead, one slow; {RATE} records a second, {ROUNDS} rounds of {LASTS:?}", well.len());
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(Crowd::of(well).run(None).await);
-        beside.push(Crowd::of(well).run(Some(&ill[0])).await);
+    for round in 0..ROUNDS {
+        // Either goes first as often as the other: a machine that warms up, or is taken away, favours nobody.
+        for is_beside in [round % 2 == 0, round % 2 == 1] {
+            let rounds = if is_beside { &mut beside } else { &mut alone };
+            rounds.push(Crowd::of(well).run(is_beside.then_some(&ill[0])).await);
+        }
     }
     let median = |rounds: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(of).collect();
