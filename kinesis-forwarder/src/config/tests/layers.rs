@@ -83,7 +83,8 @@ fn a_variable_that_is_no_field_is_told_with_the_one_that_was_meant() {
         ("KINESIS_FORWARDER_SOURCE_STEAM", "x", "goes before SOURCE_STREAM"),
         ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_COLOUR", "x", "a name and URL or another field"),
         ("KINESIS_FORWARDER_SUBSCRIBERS_ADIT_RATE", "7", "there is no subscriber ADIT"),
-        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_RATE", "many", "is text, and a whole number is wanted"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_RATE", "many", "\"many\" is no whole number"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_BREAKER", "no", "\"no\" is neither true nor false"),
         (
             "KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_URL",
             "nonsense",
