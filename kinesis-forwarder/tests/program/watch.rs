@@ -152,7 +152,7 @@ async fn a_stream_has_lanes_and_a_run_that_stops_is_not_ready() {
     let server = Server::start(&account).await.unwrap();
     stream.put_all((0..20).map(|n| (format!("key-{n}"), n.to_string()))).unwrap();
     let (open, url) = gated().await;
-    let (mut program, at, _file) = streaming("stream.toml", &server, &url).await;
+    let (program, at, _file) = streaming("stream.toml", &server, &url).await;
     let lanes = |samples: &[Sample], name: &str| {
         let name = format!("kinesis_forwarder_{name}");
         let shard =
@@ -179,7 +179,7 @@ async fn the_lag_of_a_lane_grows_while_its_subscriber_takes_nothing_and_falls_wh
     let server = Server::start(&account).await.unwrap();
     let (open, url) = gated().await;
     open.send(true).unwrap();
-    let (mut program, at, _file) = streaming("lag.toml", &server, &url).await;
+    let (program, at, _file) = streaming("lag.toml", &server, &url).await;
     let shard = stream.shards()[0].id.to_string();
     let lag = |samples: &[Sample]| value(samples, "lane_lag_ms", &[("sub", "a"), ("shard", &shard)]);
     let delivered = |n: f64| move |samples: &[Sample]| value(samples, "event_age_seconds_count", &[]) == Some(n);

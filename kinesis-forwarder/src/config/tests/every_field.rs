@@ -233,13 +233,13 @@ fn every_field_is_in_the_example_and_each_line_of_it_does_something() {
     let mut say = |path: &str, value: &Value| {
         said.insert(path.to_owned());
         if let Value::Table(table) = value {
-            said.extend(table.iter().map(|(name, _)| format!("{path}.{name}")));
+            said.extend(table.keys().map(|name| format!("{path}.{name}")));
         }
     };
     for (section, whole) in &example.table {
         match &whole.node.value {
             Value::Table(table) => {
-                table.iter().for_each(|(name, field)| say(&format!("{section}.{name}"), &field.node.value))
+                table.iter().for_each(|(name, field)| say(&format!("{section}.{name}"), &field.node.value));
             }
             Value::List(list) => {
                 for subscriber in list {
