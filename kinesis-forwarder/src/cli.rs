@@ -17,7 +17,7 @@ use kinesis_core::StartPosition;
 pub use config::{Check, Config, ConfigCommand};
 pub(crate) use lambda::TO;
 pub use lambda::{Lambda, OnRefusal};
-pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
+pub use leases::{Change, Leases, LeasesCommand, List, Place, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
 Examples:
