@@ -13,17 +13,17 @@ use crate::config::tree::{Field, Node, Table, Value};
 pub(super) fn read(written: Written, text: &str, origin: &Origin) -> Result<Value, String> {
     let trimmed = text.trim();
     let is_word = || !trimmed.is_empty() && trimmed.chars().all(|c| c.is_ascii_alphabetic());
-    let list = |one: fn(&str, &Origin) -> Node| {
+    let list = |one: fn(&str, &Origin) -> Node, example| {
         if trimmed.starts_with('[') {
-            return toml(trimmed, origin, "[\"a\", \"b\"]");
+            return toml(trimmed, origin, example);
         }
         Ok(Value::List(trimmed.split(',').map(|text| one(text.trim(), origin)).collect()))
     };
     match written {
         Written::Plain => Ok(Value::Text(text.to_owned())),
         Written::WordOrList if is_word() => Ok(Value::Text(trimmed.to_owned())),
-        Written::List | Written::WordOrList => list(self::text),
-        Written::Secrets => list(secret),
+        Written::List | Written::WordOrList => list(self::text, "[\"a\", \"b\"]"),
+        Written::Secrets => list(secret, "[{ env = \"NAME\" }]"),
         Written::Headers if trimmed.starts_with('{') => toml(trimmed, origin, "{ x-tenant = \"7\" }"),
         Written::Headers => headers(trimmed, origin),
     }

@@ -77,7 +77,7 @@ fn what_is_wrong_is_told_with_the_variable_and_the_way_out() {
         ("SECRETS", "env:TOKEN", "subscribers[0].secrets[0]: a secret is base64", "rand -base64 32`"),
         ("SECRETS", "whsec_s3cret", "subscribers[0].secrets[0]: a secret", "rand -base64 32`"),
         ("SECRETS", "env:KEY,", "subscribers[0].secrets[1]: a secret of 0 bytes", "rand -base64 32`"),
-        ("SECRETS", "[s3cret]", "begins like a value of TOML and is none", "write it like [\"a\", \"b\"]"),
+        ("SECRETS", "[s3cret]", "begins like a value of TOML and is none", "write it like [{ env = \"NAME\" }]"),
         ("HEADERS", "x-a: 1\ns3cret", "line 2 has no colon: write a header a line", "{ x-tenant = \"7\" }"),
         ("HEADERS", "x-a: s3cret\nX-A: s3cret", "the header \"X-A\" is there twice", "leave one of the two out"),
         ("HEADERS", "{ x-a: s3cret }", "begins like a value of TOML and is none", "write it like { x-tenant = \"7\" }"),
