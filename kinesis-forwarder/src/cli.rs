@@ -17,7 +17,7 @@ use kinesis_core::StartPosition;
 pub use config::{Check, Config, ConfigCommand};
 pub(crate) use lambda::TO;
 pub use lambda::{Lambda, OnRefusal};
-pub use leases::{Leases, LeasesCommand, List, Place, Release, Reset, Selection, Which};
+pub use leases::{Change, Leases, LeasesCommand, List, Place, Reset, Selection, Which};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -130,7 +130,7 @@ Examples:
 #[command(after_help = RUN_HELP)]
 pub struct Run {
     /// The configuration: all that flags say, and how each subscriber wants its records. Flags win over variables of the
-    /// environment, and those over the file.
+    /// environment, of which each field has one (see `config --help`), and those over the file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The file to read, or - for standard input.

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use kinesis_core::{Error, Result};
 use kinesis_forwarder::cli::{Cli, Command};
 use kinesis_forwarder::output::{note, say};
@@ -14,9 +14,11 @@ use kinesis_forwarder::{config, demo, lambda, leases, listen, publish, run, tail
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments()) {
+    let arguments = arguments();
+    let is_lambda = arguments.get(1).is_some_and(|command| command == "lambda");
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, is_lambda),
     };
     log(&cli.command);
     start(cli).unwrap_or_else(|error| {
@@ -52,8 +54,7 @@ fn log(command: &Command) {
 }
 
 fn start(cli: Cli) -> Result<ExitCode> {
-    let no_runtime = |error| Error::permanent("cannot start the runtime").because(error);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)?;
+    let runtime = runtime()?;
     let result = runtime.block_on(async {
         match cli.command {
             Command::Listen(args) => listen::listen(args).await,
@@ -71,8 +72,13 @@ fn start(cli: Cli) -> Result<ExitCode> {
     result
 }
 
-/// A wrong value is told in one line; what is missing or asked for, in clap's own words.
-fn usage(error: &clap::Error) -> ExitCode {
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let no_runtime = |error| Error::permanent("cannot start the runtime").because(error);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)
+}
+
+/// A wrong value is told in one line; what is missing or asked for, in clap's own words. Lambda is told of its function's.
+fn usage(error: &clap::Error, is_lambda: bool) -> ExitCode {
     let text = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -82,5 +88,18 @@ fn usage(error: &clap::Error) -> ExitCode {
         ErrorKind::ValueValidation => note(text.lines().next().unwrap_or_default()),
         _ => note(text.trim_end()),
     }
+    if is_lambda && let Ok(runtime) = runtime() {
+        runtime.block_on(lambda::report(&without_value(error)));
+    }
     ExitCode::from(UNUSABLE)
+}
+
+/// The first line of what is wrong, without the value that was given: a URL may have a secret in it.
+fn without_value(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => line.replace(&format!("'{value}'"), "'…'"),
+        _ => line.to_owned(),
+    }
 }

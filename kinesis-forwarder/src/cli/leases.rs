@@ -38,7 +38,7 @@ pub enum LeasesCommand {
     /// Move subscriptions: forwards, or back to have records again.
     Reset(Reset),
     /// Let leases go whose owner is gone.
-    Release(Release),
+    Release(Change),
 }
 
 /// Where the leases are.
@@ -93,32 +93,20 @@ number counts its records, from 1 on.";
 #[derive(Debug, Args)]
 #[command(after_help = RESET_HELP)]
 pub struct Reset {
-    /// Where the leases are.
+    /// What is changed, and how.
     #[command(flatten)]
-    pub which: Which,
-    /// Which of them.
-    #[command(flatten)]
-    pub selection: Selection,
+    pub change: Change,
     /// Where to: horizon, tip, a time as 2026-01-31T12:00:00Z, or the sequence number of the record to come next.
     #[arg(long, value_name = "WHERE", value_parser = place)]
     pub to: Place,
     /// Only this subscription. Default: all of them.
     #[arg(long, value_name = "NAME")]
     pub subscription: Option<String>,
-    /// Do it without asking.
-    #[arg(long)]
-    pub yes: bool,
-    /// Do it though a worker holds a lease.
-    #[arg(long)]
-    pub force: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
 }
 
-/// Arguments of `leases release`.
+/// Arguments of whatever changes leases; those of `leases release` are no others.
 #[derive(Debug, Args)]
-pub struct Release {
+pub struct Change {
     /// Where the leases are.
     #[command(flatten)]
     pub which: Which,
@@ -128,7 +116,7 @@ pub struct Release {
     /// Do it without asking.
     #[arg(long)]
     pub yes: bool,
-    /// Do it though the owner may be at work.
+    /// Do it though a lease is held, by a worker that may be at work.
     #[arg(long)]
     pub force: bool,
     /// Print one JSON document.

@@ -1,68 +1,33 @@
-//! Variables of the environment: each scalar field has one, named after its section and itself.
+//! Variables of the environment: each field has one, named after its section and itself.
 //!
 //! `KINESIS_FORWARDER_SOURCE_STREAM` is `stream` in `[source]`; `KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_RETRY_MAX_AGE` is
 //! `retry.max_age` of the subscriber `audit`. In a subscriber's name, what is no letter or digit is `_` there. One that no
-//! file has is made by its `.._URL`, with its name in small letters and `-` for `_`. An empty variable is one that is not set.
+//! file has is made by its `.._URL`, with its name in small letters and `-` for `_`, or that of `.._NAME`. An empty variable
+//! is one that is not set.
+//!
+//! | field | in a variable |
+//! |---|---|
+//! | `channels`, `ask_again`, `networks` | with commas between, blanks around them do not count: `placed, paid` |
+//! | `secrets` | the same, of `env:NAME`, `file:PATH` and secrets themselves |
+//! | `headers` | a line each: `x-tenant: 7` |
+//! | `url`, `bearer`, `basic.password` | as they are, or where they are: `.._BEARER`, `.._BEARER_ENV` or `.._BEARER_FILE` |
+//!
+//! Or as in a file: a list that begins with `[` and headers that begin with `{` are TOML, which can say all there is to say:
+//! `["a,b", "c"]`, `{ x-token = { env = "TOKEN" } }`. A list takes the place of the file's whole list.
 
-use std::collections::BTreeMap;
+mod names;
+mod written;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::mistakes::{Found, Origin, meant};
 use super::tree::{Field, Node, Table, Value, lay_over};
 
-const PREFIX: &str = "KINESIS_FORWARDER_";
-/// The section of subscribers, as variables have it.
-const SUBSCRIBERS: &str = "SUBSCRIBERS_";
-
-/// Every field outside of subscribers that a variable can set.
-const FIELDS: [&str; 12] = [
-    "source.stream",
-    "source.endpoint",
-    "source.region",
-    "source.consumer",
-    "source.start",
-    "source.input",
-    "source.from_json_field",
-    "state.file",
-    "state.table",
-    "state.dynamodb",
-    "server.listen",
-    "server.stalled_after",
-];
-
-/// Every field of a subscriber that a variable can set.
-const OF_SUBSCRIBERS: [&str; 30] = [
-    "url",
-    "format",
-    "cloud_events.source",
-    "cloud_events.type_prefix",
-    "cloud_events.data_content_type",
-    "lambda_event.stream_arn",
-    "start",
-    "ordering",
-    "parallel",
-    "batch.max_records",
-    "batch.max_wait",
-    "networks",
-    "ca_file",
-    "timeout",
-    "connect_timeout",
-    "concurrency",
-    "rate",
-    "breaker",
-    "conflict_is_delivered",
-    "on_reject",
-    "on_gap",
-    "dead_letters",
-    "retry.max_age",
-    "retry.attempts",
-    "retry.longest_wait",
-    "bearer.env",
-    "bearer.file",
-    "basic.user",
-    "basic.password.env",
-    "basic.password.file",
-];
+#[cfg(test)]
+pub(super) use names::Written;
+pub(super) use names::{FIELDS, OF_SUBSCRIBERS, variable};
+use names::{PREFIX, SUBSCRIBERS};
 
 /// The environment as it was when it was read.
 #[derive(Clone, Default)]
@@ -120,29 +85,32 @@ pub(super) fn lay(table: &mut Table, variables: &Variables, found: &Found) {
     }
 }
 
-/// How a field, or a name, is written in a variable.
-fn variable(path: &str) -> String {
-    path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
 /// What is set of one subscriber.
 type Layer = Vec<(String, Value, Origin)>;
 
 fn subscribers(table: &mut Table, set: Vec<(&str, &String, Origin)>, found: &Found) {
     let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
+    // Those that a file has, and those that variables make: no other field ends like a URL.
+    let mut known: BTreeSet<String> = named(table).map(variable).collect();
+    known.extend(set.iter().filter_map(|(rest, ..)| rest.strip_suffix("_URL")).map(str::to_owned));
     for (rest, value, origin) in set {
-        // The longest field: a name may end like another field.
-        let fields = OF_SUBSCRIBERS.into_iter().filter_map(|path| {
+        let fields = OF_SUBSCRIBERS.into_iter().filter_map(|(path, written)| {
             let name = rest.strip_suffix(&variable(path))?.strip_suffix('_')?;
-            (!name.is_empty()).then_some((path, name))
+            (!name.is_empty()).then_some((path, written, name))
         });
-        let Some((path, name)) = fields.max_by_key(|(path, _)| path.len()) else {
+        // A name may end like the beginning of a field: the one that is known, else the longest field.
+        let Some((path, written, name)) = fields.max_by_key(|(path, _, name)| (known.contains(*name), path.len()))
+        else {
             let why = "there is no field for this variable";
             let way_out = "goes before a name and URL or another field";
             found.add(&origin, "", format!("{why}: {PREFIX}{SUBSCRIBERS} {way_out}"));
             continue;
         };
-        layers.entry(name.to_owned()).or_default().push((path.to_owned(), Value::Text(value.clone()), origin));
+        let layer = layers.entry(name.to_owned()).or_default();
+        match written::read(written, value, &origin) {
+            Ok(value) => layer.push((path.to_owned(), value, origin)),
+            Err(why) => found.add(&origin, "", why),
+        }
     }
     if layers.is_empty() {
         return;
@@ -157,24 +125,36 @@ fn subscribers(table: &mut Table, set: Vec<(&str, &String, Origin)>, found: &Fou
     }
 }
 
+/// The names of subscribers that are in a table.
+fn named(table: &Table) -> impl Iterator<Item = &str> {
+    let list = match table.get("subscribers").map(|field| &field.node.value) {
+        Some(Value::List(list)) => list.as_slice(),
+        _ => &[],
+    };
+    list.iter().filter_map(name_of)
+}
+
+fn name_of(subscriber: &Node) -> Option<&str> {
+    let Value::Table(table) = &subscriber.value else { return None };
+    match &table.get("name")?.node.value {
+        Value::Text(name) => Some(name),
+        _ => None,
+    }
+}
+
 /// Lays what variables set over the subscriber that they name, or makes it.
 fn lay_over_one(list: &mut Vec<Node>, name: &str, layer: Layer, found: &Found) {
-    let called = |node: &Node| match &node.value {
-        Value::Table(table) => {
-            let called = table.get("name").map(|field| &field.node.value);
-            matches!(called, Some(Value::Text(text)) if variable(text) == name)
-        }
-        _ => false,
-    };
+    let called = |node: &Node| name_of(node).is_some_and(|text| variable(text) == name);
     let named: Vec<usize> = (0..list.len()).filter(|nth| called(&list[*nth])).collect();
     let Some((_, _, origin)) = layer.first().cloned() else { return };
+    one_way(&layer, found);
     match named[..] {
         [nth] => {
             if let Value::Table(table) = &mut list[nth].value {
                 lay_over(table, layer);
             }
         }
-        [] if layer.iter().any(|(path, ..)| path == "url") => {
+        [] if layer.iter().any(|(path, ..)| path == "url" || path.starts_with("url.")) => {
             let mut made = Table::new();
             let called = Value::Text(name.to_lowercase().replace('_', "-"));
             lay_over(&mut made, [vec![("name".to_owned(), called, origin.clone())], layer].concat());
@@ -184,5 +164,17 @@ fn lay_over_one(list: &mut Vec<Node>, name: &str, layer: Layer, found: &Found) {
             found.add(&origin, "", format!("there is no subscriber {name}: name one that there is, or set its URL"));
         }
         _ => found.add(&origin, "", format!("more than one subscriber is {name} to variables: rename one of them")),
+    }
+}
+
+/// Refuses a value beside a variable that says where the value is.
+fn one_way(layer: &Layer, found: &Found) {
+    for (path, _, origin) in layer {
+        let beside = |(whole, ..): &&(String, Value, Origin)| {
+            path.strip_prefix(whole.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        if let Some((_, _, Origin::Variable(other))) = layer.iter().find(beside) {
+            found.add(origin, "", format!("{other} is set as well: leave one of the two out"));
+        }
     }
 }

@@ -79,6 +79,8 @@ impl<'a> Fields<'a> {
     /// Takes a field as it is.
     pub(super) fn take(&mut self, name: &'static str) -> Option<(Node, Place)> {
         self.known.push(name);
+        #[cfg(test)]
+        super::tests::ASKED.with_borrow_mut(|asked| asked.insert(self.path_of(name)));
         let Field { node, .. } = self.table.remove(name)?;
         let place = Place { path: self.path_of(name), origin: node.origin.clone() };
         Some((node, place))
@@ -129,7 +131,10 @@ impl<'a> Fields<'a> {
         let number = match (&node.value, &node.origin) {
             (Value::Number(number), _) => *number,
             // A variable is always text.
-            (Value::Text(text), Origin::Variable(_)) if text.parse::<i64>().is_ok() => text.parse().unwrap_or_default(),
+            (Value::Text(text), Origin::Variable(_)) => match text.parse() {
+                Ok(number) => number,
+                Err(_) => return place.refuse(self.found, format!("{text:?} is no whole number: write one like 8")),
+            },
             (other, _) => return self.wrong(&place, other, "a whole number", "8"),
         };
         match u32::try_from(number).ok().filter(|number| range.contains(number)) {
@@ -150,9 +155,10 @@ impl<'a> Fields<'a> {
         let (node, place) = self.take(name)?;
         match (&node.value, &node.origin) {
             (Value::Switch(value), _) => Some(Set { value: *value, place }),
-            (Value::Text(text), Origin::Variable(_)) if text == "true" || text == "false" => {
-                Some(Set { value: text == "true", place })
-            }
+            (Value::Text(text), Origin::Variable(_)) => match text.parse() {
+                Ok(value) => Some(Set { value, place }),
+                Err(_) => place.refuse(self.found, format!("{text:?} is neither true nor false: write one of them")),
+            },
             (other, _) => self.wrong(&place, other, "true or false", "true"),
         }
     }

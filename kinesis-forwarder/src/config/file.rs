@@ -38,7 +38,16 @@ pub(super) fn tree(path: &Path, text: &str, found: &Found) -> Table {
             format!("this is no TOML ({what}): values are written like name = \"text\" or name = 8"),
         );
     }
-    lines.table(table.into_inner())
+    table_of(table.into_inner(), &|span| lines.at(span))
+}
+
+/// Reads one value of TOML, all of which is at `origin`. `None` for what is none.
+pub(super) fn value(text: &str, origin: &Origin) -> Option<Value> {
+    let text = format!("value = {text}");
+    let mut table = table_of(DeTable::parse(&text).ok()?.into_inner(), &|_| origin.clone());
+    let value = table.remove("value")?.node.value;
+    // A line break may have begun another one.
+    table.is_empty().then_some(value)
 }
 
 fn name(path: &Path) -> Rc<str> {
@@ -65,30 +74,33 @@ impl Lines<'_> {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Origin::File { name: Rc::clone(&self.name), line, column }
     }
+}
 
-    fn table(&self, table: DeTable<'_>) -> Table {
-        let field = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
-            let named = self.at(&key.span());
-            let key: std::borrow::Cow<'_, str> = key.into_inner();
-            (key.into_owned(), Field { named, node: self.node(value) })
-        };
-        table.into_iter().map(field).collect()
-    }
+/// Where what stands at a span was set.
+type At<'a> = &'a dyn Fn(&Range<usize>) -> Origin;
 
-    fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
-        let origin = self.at(&value.span());
-        let value = match value.into_inner() {
-            DeValue::String(text) => Value::Text(text.into_owned()),
-            DeValue::Integer(number) => {
-                let number = i64::from_str_radix(number.as_str(), number.radix());
-                number.map_or(Value::Other("a number that is too large"), Value::Number)
-            }
-            DeValue::Boolean(switch) => Value::Switch(switch),
-            DeValue::Array(list) => Value::List(list.into_iter().map(|value| self.node(value)).collect()),
-            DeValue::Table(table) => Value::Table(self.table(table)),
-            DeValue::Float(_) => Value::Other("a number with a fraction"),
-            DeValue::Datetime(_) => Value::Other("a time without quotes"),
-        };
-        Node { value, origin }
-    }
+fn table_of(table: DeTable<'_>, at: At<'_>) -> Table {
+    let field = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
+        let named = at(&key.span());
+        let key: std::borrow::Cow<'_, str> = key.into_inner();
+        (key.into_owned(), Field { named, node: node(value, at) })
+    };
+    table.into_iter().map(field).collect()
+}
+
+fn node(value: Spanned<DeValue<'_>>, at: At<'_>) -> Node {
+    let origin = at(&value.span());
+    let value = match value.into_inner() {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix());
+            number.map_or(Value::Other("a number that is too large"), Value::Number)
+        }
+        DeValue::Boolean(switch) => Value::Switch(switch),
+        DeValue::Array(list) => Value::List(list.into_iter().map(|value| node(value, at)).collect()),
+        DeValue::Table(table) => Value::Table(table_of(table, at)),
+        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("a time without quotes"),
+    };
+    Node { value, origin }
 }

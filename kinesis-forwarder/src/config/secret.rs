@@ -1,10 +1,10 @@
-//! Secrets: they stand in a variable of the environment or in a file of their own, and never in the configuration.
+//! Secrets: they stand in a variable of the environment or in a file of their own, and never in the configuration's file.
 
 use std::fmt;
 
 use super::Variables;
 use super::fields::{Fields, Place};
-use super::mistakes::Found;
+use super::mistakes::{Found, Origin};
 use super::tree::{Node, Value};
 
 /// How a secret is written.
@@ -20,8 +20,10 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// Reads what a reference leads to. Text in its place is refused, unless `plain` says that it may stand there.
+/// Reads what a reference leads to. Text in its place is refused, unless `plain` says that it may stand there, or it is a
+/// variable's: secrets are at home there.
 pub(super) fn read(found: &Found, variables: &Variables, node: Node, place: &Place, plain: bool) -> Option<Hidden> {
+    let plain = plain || matches!(node.origin, Origin::Variable(_));
     let table = match node.value {
         Value::Table(table) => table,
         Value::Text(text) if plain => return Some(Hidden(text)),

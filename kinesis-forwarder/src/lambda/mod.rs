@@ -22,6 +22,7 @@
 //!   delivered, or is passed over, as `--on-reject` says; what comes behind it of its key goes on either way, because
 //!   another attempt is likely to end the same, and what Lambda gives up it gives up with everything behind it.
 
+mod cannot_start;
 pub mod event;
 mod had;
 pub mod handler;
@@ -42,6 +43,7 @@ use crate::output::note;
 use crate::run::UNUSABLE;
 use crate::subscribers::channel_from;
 
+pub use cannot_start::report;
 pub use handler::Handler;
 pub use refused::Refused;
 
@@ -49,35 +51,41 @@ pub use refused::Refused;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// What Lambda tells a function by. The runtime reads them, and cannot do without.
-const VARIABLES: [&str; 4] = [
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-];
+const VARIABLES: [&str; 4] =
+    [cannot_start::API, "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION"];
 
-/// Answers the calls of Lambda until the process is ended.
+/// Answers the calls of Lambda until the process is ended. Where it cannot start, because there is no subscriber, a URL cannot
+/// be used or this is no Lambda, it says so, [to Lambda](report) as well.
 ///
 /// # Errors
 ///
-/// When it cannot start: there is no subscriber, a URL cannot be used, or this is no Lambda. Later, when the server that
-/// hands out the calls is away.
+/// When the server that hands out the calls is away.
 pub async fn lambda(args: Lambda) -> Result<ExitCode> {
+    let handler = match handler(&args) {
+        Ok(handler) => handler,
+        Err(why) => {
+            why.iter().for_each(|line| note(&format!("error: {line}")));
+            report(&why.join("\n")).await;
+            return Ok(ExitCode::from(UNUSABLE));
+        }
+    };
+    serve(handler).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What answers calls, or all that is wrong, a line each.
+fn handler(args: &Lambda) -> Result<Handler, Vec<String>> {
     let refused = Refused::default();
     let on_reject = match args.on_reject {
         OnRefusal::Fail => OnReject::dead_letter(refused.clone()),
         OnRefusal::Skip => OnReject::Skip,
     };
-    let config = match Config::of_lambda(&args, &Variables::of_process()) {
-        Ok(config) => config,
-        Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| note(&format!("error: {mistake}")));
-            return Ok(ExitCode::from(UNUSABLE));
-        }
-    };
-    let deliverer = deliverer(config, &on_reject)?;
-    serve(Handler::new(deliverer, refused).max_age(args.max_age)).await?;
-    Ok(ExitCode::SUCCESS)
+    let config = Config::of_lambda(args, &Variables::of_process())
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let one = |error: Error| vec![error.chain()];
+    let deliverer = deliverer(config, &on_reject).map_err(one)?;
+    check(&VARIABLES.map(|name| (name, std::env::var(name).ok())).into()).map_err(one)?;
+    Ok(Handler::new(deliverer, refused).max_age(args.max_age))
 }
 
 /// Delivers to the subscribers of a configuration. What it says of refusals is for a run: here the trigger takes care of them.
@@ -95,7 +103,6 @@ fn deliverer(mut config: Config, on_reject: &OnReject) -> Result<Deliverer> {
 
 /// Answers calls with `handler`.
 async fn serve(handler: Handler) -> Result<()> {
-    check(&VARIABLES.map(|name| (name, std::env::var(name).ok())).into())?;
     let handler = &handler;
     let answer = |call: LambdaEvent<Box<RawValue>>| async move {
         handler.handle(call.payload.get(), call.context.deadline()).await

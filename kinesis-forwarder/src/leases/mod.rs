@@ -14,7 +14,7 @@ use kinesis_core::{Error, ErrorKind, FileStore, Lease, LeaseStore, Result, Strea
 use serde_json::json;
 
 use crate::aws::lease_table;
-use crate::cli::{Leases, LeasesCommand, Release, Reset, Selection, Stream, Which};
+use crate::cli::{Change, Leases, LeasesCommand, Reset, Selection, Stream, Which};
 use crate::output::{note, say};
 use crate::run::APPLICATION;
 use list::View;
@@ -71,7 +71,7 @@ pub async fn leases(args: Leases) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         LeasesCommand::Reset(args) => {
-            let opened = Opened::open(&args.which, &args.selection).await?;
+            let opened = Opened::open(&args.change.which, &args.change.selection).await?;
             reset(&opened, &args, confirm).await
         }
         LeasesCommand::Release(args) => {
@@ -83,15 +83,15 @@ pub async fn leases(args: Leases) -> Result<ExitCode> {
 
 /// Moves subscriptions: the same write as a seek while a pipeline runs.
 async fn reset(opened: &Opened, args: &Reset, confirm: impl Fn() -> io::Result<bool>) -> Result<ExitCode> {
-    let stored = Stored::read(&*opened.store, args.selection.stream.as_deref()).await?;
+    let stored = Stored::read(&*opened.store, args.change.selection.stream.as_deref()).await?;
     let to = stored.position(&args.to)?;
     let reach = Reach::of(&stored, args, to)?;
-    opened.allows(&reach.rows(&stored), args.force)?;
+    opened.allows(&reach.rows(&stored), args.change.force)?;
     let moves = reach.moves(&stored);
-    if !args.json {
+    if !args.change.json {
         say(&moves::table(&stored, &moves));
     }
-    let done = go(args.yes, confirm)?;
+    let done = go(args.change.yes, confirm)?;
     if done {
         let store = &*opened.store;
         for name in &reach.names {
@@ -101,14 +101,14 @@ async fn reset(opened: &Opened, args: &Reset, confirm: impl Fn() -> io::Result<b
             };
         }
     }
-    if args.json {
+    if args.change.json {
         say(&format!("{}\n", json!({ "done": done, "moves": moves })));
     }
     Ok(told(done))
 }
 
 /// Takes leases from their owners, for whoever comes next.
-async fn release(opened: &Opened, args: &Release, confirm: impl Fn() -> io::Result<bool>) -> Result<ExitCode> {
+async fn release(opened: &Opened, args: &Change, confirm: impl Fn() -> io::Result<bool>) -> Result<ExitCode> {
     let rows = opened.store.list().await?;
     let held: Vec<&Lease> = rows.iter().filter(|row| row.owner.is_some() && args.selection.takes(&row.key)).collect();
     opened.allows(&held, args.force)?;

@@ -39,7 +39,7 @@ impl Reach {
         }
         let shards = stored.shards();
         let is_number = matches!(to, StartPosition::At(_) | StartPosition::After(_));
-        let shard = match &args.selection.shard {
+        let shard = match &args.change.selection.shard {
             Some(id) => Some(ShardId::from(id.as_str())),
             None if is_number && shards.len() == 1 => Some(shards[0].id.clone()),
             None if is_number => {

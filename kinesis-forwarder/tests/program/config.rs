@@ -3,7 +3,7 @@
 use crate::support::{Program, Subscriber, TempFile, events};
 
 #[tokio::test]
-async fn the_example_has_every_field_and_can_run() {
+async fn the_example_can_run() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/forwarder.example.toml");
     let done = Program::start(["config", "check", example]).end().await;
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
@@ -15,18 +15,6 @@ async fn the_example_has_every_field_and_can_run() {
         "welcome  http://127.0.0.1:3001/events  every channel  lambda-event",
     ] {
         assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
-    }
-    // Each field that a mistake would list is in the example, said or commented out.
-    let text = std::fs::read_to_string(example).unwrap();
-    for (section, fields) in [("source", ""), ("state", ""), ("server", ""), ("subscribers", "[[subscribers]]")] {
-        let head = if fields.is_empty() { format!("[{section}]") } else { fields.to_owned() };
-        let wrong = TempFile::with(&format!("fields-{section}.toml"), format!("{head}\nqqq = 1\n"));
-        let done = Program::start(["config", "check", wrong.path()]).end().await;
-        let line = done.stderr.lines().find(|line| line.contains("there is no such field")).expect(section);
-        let (_, known) = line.split_once("there are ").expect(line);
-        for field in known.split(", ") {
-            assert!(text.contains(&format!("{field} = ")), "{section}.{field} is not in the example");
-        }
     }
 }
 

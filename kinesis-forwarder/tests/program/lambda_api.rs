@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -71,6 +71,7 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(cannot_start))
             .with_state(shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -95,6 +96,15 @@ impl Function {
         let (answered, answer) = answer.expect("it answers before its time is up").unwrap();
         assert_eq!(answered, id);
         answer
+    }
+
+    /// Waits for the end of one that cannot start: what it said, the kind of error that it reported, and the report.
+    pub(crate) async fn cannot_start(mut self) -> (Done, String, Value) {
+        let done = self.program.end().await;
+        let (kind, answer) = self.answers.try_recv().expect("it reports before it ends");
+        let Answer::Error(report) = answer else { panic!("{answer:?}") };
+        assert!(self.answers.try_recv().is_err(), "it reports once");
+        (done, kind, report)
     }
 
     /// Ends it; returns what it said.
@@ -123,6 +133,11 @@ async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, bod
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
     take(&shared, id, Answer::Error(serde_json::from_slice(&body).unwrap()))
+}
+
+async fn cannot_start(State(shared): State<Arc<Shared>>, head: HeaderMap, body: Bytes) -> StatusCode {
+    let kind = head["lambda-runtime-function-error-type"].to_str().unwrap().to_owned();
+    take(&shared, kind, Answer::Error(serde_json::from_slice(&body).unwrap()))
 }
 
 fn take(shared: &Shared, id: String, answer: Answer) -> StatusCode {

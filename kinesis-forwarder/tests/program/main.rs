@@ -7,6 +7,7 @@ mod exposition;
 mod kinesis;
 mod lambda;
 mod lambda_api;
+mod lambda_start;
 mod leases;
 mod listen;
 mod refusals;

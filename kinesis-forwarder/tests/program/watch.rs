@@ -42,20 +42,8 @@ async fn until(at: &str, path: &str, wanted: u16) -> String {
     tokio::time::timeout(TOO_LONG, asked).await.unwrap_or_else(|_| panic!("{path} becomes {wanted}"))
 }
 
-/// A run over its standard input, with this subscriber, and where it answers.
-async fn watched(name: &str, url: &str, more: &str) -> (Program, String, TempFile) {
-    let text = format!(
-        "[source]\ninput = \"-\"\n[server]\nlisten = \"127.0.0.1:0\"\nstalled_after = \"1.5s\"\n\
-         [[subscribers]]\nname = \"slow \\\"one\\\"\"\nurl = {url:?}\ntimeout = \"1s\"\nretry = {{ max_age = \"5m\" }}\n{more}"
-    );
-    let file = TempFile::with(name, text);
-    let mut program = Program::start(["run", "--config", file.path()]);
-    let at = program.noted("/healthz, /readyz and /metrics at http://").await;
-    (program, at, file)
-}
-
-#[tokio::test]
-async fn a_lane_that_stands_still_makes_it_unready_until_it_gets_on() {
+/// A subscriber that answers once its gate is open, for as long as it is.
+async fn gated() -> (watch::Sender<bool>, String) {
     let (open, gate) = watch::channel(false);
     let receiver = Receiver::new().fallback(move |_| {
         let mut gate = gate.clone();
@@ -63,7 +51,66 @@ async fn a_lane_that_stands_still_makes_it_unready_until_it_gets_on() {
             gate.wait_for(|open| *open).await.unwrap();
         }
     });
-    let url = serve(receiver).await;
+    (open, serve(receiver).await)
+}
+
+/// The value of a number with these labels.
+fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let has = |sample: &&Sample| {
+        let is = |(label, value): &(&str, &str)| sample.1.contains(&((*label).to_owned(), (*value).to_owned()));
+        sample.0 == format!("kinesis_forwarder_{name}") && labels.iter().all(is)
+    };
+    samples.iter().find(has).map(|sample| sample.2)
+}
+
+/// Asks for the numbers until they are such.
+async fn numbers(at: &str, wanted: impl Fn(&[Sample]) -> bool) -> Vec<Sample> {
+    let asked = async {
+        loop {
+            let (status, text) = get(at, "/metrics").await;
+            assert_eq!(status, 200);
+            let samples = parse(&text);
+            if wanted(&samples) {
+                return samples;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(TOO_LONG, asked).await.expect("the numbers become what is wanted")
+}
+
+/// A run of a configuration, and where it answers.
+async fn running(name: &str, text: String) -> (Program, String, TempFile) {
+    let file = TempFile::with(name, text);
+    let mut program = Program::start(["run", "--config", file.path()]);
+    let at = program.noted("/healthz, /readyz and /metrics at http://").await;
+    (program, at, file)
+}
+
+/// A run over the stream `orders` of this server, from its horizon on, with the subscriber `a`.
+async fn streaming(name: &str, server: &Server, url: &str) -> (Program, String, TempFile) {
+    let text = format!(
+        "[source]\nstream = \"orders\"\nendpoint = {:?}\nstart = \"horizon\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
+         [[subscribers]]\nname = \"a\"\nurl = {url:?}\n",
+        server.endpoint()
+    );
+    let (program, at, file) = running(name, text).await;
+    until(&at, "/readyz", 200).await;
+    (program, at, file)
+}
+
+/// A run over its standard input, with this subscriber, and where it answers.
+async fn watched(name: &str, url: &str, more: &str) -> (Program, String, TempFile) {
+    let text = format!(
+        "[source]\ninput = \"-\"\n[server]\nlisten = \"127.0.0.1:0\"\nstalled_after = \"1.5s\"\n\
+         [[subscribers]]\nname = \"slow \\\"one\\\"\"\nurl = {url:?}\ntimeout = \"1s\"\nretry = {{ max_age = \"5m\" }}\n{more}"
+    );
+    running(name, text).await
+}
+
+#[tokio::test]
+async fn a_lane_that_stands_still_makes_it_unready_until_it_gets_on() {
+    let (open, url) = gated().await;
     let (mut program, at, _file) = watched("ready.toml", &url, "").await;
     assert_eq!(until(&at, "/readyz", 200).await, "ready\n");
     program.write(&events("a", 3)).await;
@@ -104,23 +151,8 @@ async fn a_stream_has_lanes_and_a_run_that_stops_is_not_ready() {
     let stream = account.create("orders", 2);
     let server = Server::start(&account).await.unwrap();
     stream.put_all((0..20).map(|n| (format!("key-{n}"), n.to_string()))).unwrap();
-    let (open, gate) = watch::channel(false);
-    let receiver = Receiver::new().fallback(move |_| {
-        let mut gate = gate.clone();
-        async move {
-            gate.wait_for(|open| *open).await.unwrap();
-        }
-    });
-    let url = serve(receiver).await;
-    let text = format!(
-        "[source]\nstream = \"orders\"\nendpoint = {:?}\nstart = \"horizon\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
-         [[subscribers]]\nname = \"a\"\nurl = {url:?}\n",
-        server.endpoint()
-    );
-    let file = TempFile::with("stream.toml", text);
-    let mut program = Program::start(["run", "--config", file.path()]);
-    let at = program.noted("/healthz, /readyz and /metrics at http://").await;
-    until(&at, "/readyz", 200).await;
+    let (open, url) = gated().await;
+    let (program, at, _file) = streaming("stream.toml", &server, &url).await;
     let lanes = |samples: &[Sample], name: &str| {
         let name = format!("kinesis_forwarder_{name}");
         let shard =
@@ -130,13 +162,7 @@ async fn a_stream_has_lanes_and_a_run_that_stops_is_not_ready() {
     let shards: Vec<String> = stream.shards().iter().map(|shard| shard.id.to_string()).collect();
     let in_flight =
         |samples: &[Sample]| samples.iter().any(|(name, _, n)| name == "kinesis_forwarder_inflight" && *n > 0.0);
-    let samples = loop {
-        let samples = parse(&get(&at, "/metrics").await.1);
-        if in_flight(&samples) && lanes(&samples, "lane_queue") == shards {
-            break samples;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let samples = numbers(&at, |samples| in_flight(samples) && lanes(samples, "lane_queue") == shards).await;
     assert_eq!(lanes(&samples, "lane_halted"), shards);
     program.signal("INT").await;
     assert_eq!(until(&at, "/readyz", 503).await, "stopping\n");
@@ -144,6 +170,33 @@ async fn a_stream_has_lanes_and_a_run_that_stops_is_not_ready() {
     open.send(true).unwrap();
     let done = program.end().await;
     assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[tokio::test]
+async fn the_lag_of_a_lane_grows_while_its_subscriber_takes_nothing_and_falls_when_it_does() {
+    let account = Account::new();
+    let stream = account.create("orders", 1);
+    let server = Server::start(&account).await.unwrap();
+    let (open, url) = gated().await;
+    open.send(true).unwrap();
+    let (program, at, _file) = streaming("lag.toml", &server, &url).await;
+    let shard = stream.shards()[0].id.to_string();
+    let lag = |samples: &[Sample]| value(samples, "lane_lag_ms", &[("sub", "a"), ("shard", &shard)]);
+    let delivered = |n: f64| move |samples: &[Sample]| value(samples, "event_age_seconds_count", &[]) == Some(n);
+    stream.put("key", "0").unwrap();
+    numbers(&at, |samples| delivered(1.0)(samples) && lag(samples) == Some(0.0)).await;
+    open.send(false).unwrap();
+    stream.put("key", "1").unwrap();
+    // It is behind, and further with every look.
+    let mut last = 0.0;
+    for _ in 0..3 {
+        last = lag(&numbers(&at, |samples| lag(samples) > Some(last)).await).unwrap();
+    }
+    assert!(last >= 1.0, "{last} ms");
+    open.send(true).unwrap();
+    numbers(&at, |samples| delivered(2.0)(samples) && lag(samples) == Some(0.0)).await;
+    program.signal("INT").await;
+    assert_eq!(program.end().await.code, Some(0));
 }
 
 #[tokio::test]
@@ -155,24 +208,9 @@ async fn the_numbers_of_a_run_are_told_as_prometheus_reads_them() {
         |n: usize| format!("{{\"channel\":\"a\",\"data\":\"{n}\",\"approximateArrivalTimestamp\":1485507652.516}}\n");
     program.write(&(0..5).map(line).collect::<String>()).await;
     subscriber.has(5).await;
-    let value = |samples: &[Sample], name: &str, labels: &[(&str, &str)]| {
-        let has = |sample: &&Sample| {
-            let is = |(label, value): &(&str, &str)| sample.1.contains(&((*label).to_owned(), (*value).to_owned()));
-            sample.0 == format!("kinesis_forwarder_{name}") && labels.iter().all(is)
-        };
-        samples.iter().find(has).map(|sample| sample.2)
-    };
     let sub = ("sub", "slow \"one\"");
     // The reply to the last of them may be on its way.
-    let samples = loop {
-        let (status, text) = get(&at, "/metrics").await;
-        assert_eq!(status, 200);
-        let samples = parse(&text);
-        if value(&samples, "event_age_seconds_count", &[sub]) == Some(5.0) {
-            break samples;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let samples = numbers(&at, |samples| value(samples, "event_age_seconds_count", &[sub]) == Some(5.0)).await;
     let delivered = [sub, ("outcome", "delivered"), ("code_class", "2xx")];
     for (name, labels, expected) in [
         ("records_read_total", &[][..], 5.0),

@@ -60,6 +60,7 @@ mod take;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use kinesis_core::sink::IntoOutcome;
@@ -73,6 +74,9 @@ use seen::Seen;
 pub use event::Event;
 pub use service::ReceiverService;
 pub use stop::Stop;
+
+/// How long a body may take, where nothing is said.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maps each request to the callback of its channel, and answers success only after the callback succeeded.
 ///
@@ -93,6 +97,7 @@ pub use stop::Stop;
 /// | a channel with as many calls under way as [allowed](Self::calls) | 429, with `Retry-After` |
 /// | a signature that is missing or wrong, where one is [asked for](Self::verify) | 401 |
 /// | a body that is not of its format | 400, with the field or the line and column |
+/// | a body that is not there [in time](Self::receive_timeout) | 408, and the connection is closed |
 /// | a body over the [limit](Self::body_limit) | 413 |
 /// | a content type of no format | 415 |
 /// | GET or HEAD | 200: it is alive |
@@ -117,6 +122,7 @@ pub struct Receiver {
     secrets: Vec<Secret>,
     seen: Seen,
     body_limit: usize,
+    receive_timeout: Duration,
     accept_unknown: bool,
     stop: Stop,
 }
@@ -132,6 +138,7 @@ impl Receiver {
             secrets: Vec::new(),
             seen: Seen::new(10_000),
             body_limit: 8 * 1024 * 1024,
+            receive_timeout: RECEIVE_TIMEOUT,
             accept_unknown: false,
             stop: Stop::default(),
         }
@@ -245,6 +252,21 @@ impl Receiver {
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// How long a body may take from the end of the request's head to its own end. Default 30 s: twice what a sink gives a
+    /// whole exchange, so nobody who still waits for the reply is cut off; and 8 MiB in that time are 280 KB/s. A sender that
+    /// stalls holds its connection and what it has sent so far, and none of the [calls](Self::calls): those count from when
+    /// the body is there.
+    ///
+    /// # Panics
+    ///
+    /// A request of the receiver panics where a body has to be waited for in a runtime whose time is not
+    /// [enabled](tokio::runtime::Builder::enable_time).
+    #[must_use]
+    pub fn receive_timeout(mut self, timeout: Duration) -> Self {
+        self.receive_timeout = timeout;
         self
     }
 

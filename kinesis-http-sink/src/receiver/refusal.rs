@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body_util::Full;
 
 use crate::JSON;
@@ -35,6 +35,15 @@ impl Refusal {
     /// Whoever sent it may not have been who we trust. Always the same: what is wrong helps a forger alone.
     pub(super) fn unbelieved() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "the signature is missing or wrong")
+    }
+
+    /// The body is not there in time. Where a connection has one request at a time, nothing can follow on this one: what comes
+    /// next may be the rest of the body (RFC 9110, 15.5.9).
+    pub(super) fn late(after: Duration, version: Version) -> Self {
+        let closes = version < Version::HTTP_2;
+        let header = closes.then(|| (CONNECTION, HeaderValue::from_static("close")));
+        let error = format!("the body was not there within {after:?}: send it faster, or in smaller parts");
+        Self { header, ..Self::new(StatusCode::REQUEST_TIMEOUT, error) }
     }
 
     /// All calls of a channel that may be under way are.

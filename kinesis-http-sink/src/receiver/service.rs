@@ -5,14 +5,17 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use kinesis_core::BoxError;
+use tokio::time::{Instant, timeout};
 use tower::Service;
 
 use super::refusal::Refusal;
@@ -74,7 +77,8 @@ impl Receiver {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let body = read(body, self.body_limit).await?;
+        let late = || Refusal::late(self.receive_timeout, head.version);
+        let body = read(body, self.body_limit, self.receive_timeout).await?.ok_or_else(late)?;
         // Before anything is read in it: a body that is not believed is not parsed.
         if !self.secrets.is_empty()
             && let Err(why) = signature::verify(&self.secrets, &head.headers, &body)
@@ -111,15 +115,39 @@ fn refusal_of(malformed: Malformed) -> Refusal {
     }
 }
 
-/// The whole body, if it is not over the limit.
-async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+/// The whole body, if it is not over the limit; none for one that is not there in time.
+async fn read<B>(body: B, limit: usize, time: Duration) -> Result<Option<Bytes>, Refusal>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
+    let begun = Instant::now();
     let mut body = pin!(body);
-    if let Some(whole) = joined(body.as_mut(), limit).await? {
-        return Ok(whole);
+    match within(time, joined(body.as_mut(), limit)).await {
+        Some(Ok(Some(whole))) => return Ok(Some(whole)),
+        Some(Ok(None)) => {}
+        Some(Err(refusal)) => return Err(refusal),
+        None => return Ok(None),
     }
+    // Why it is refused is known; whether the sender gets to its end is not waited for any longer.
+    within(time.saturating_sub(begun.elapsed()), drained(body)).await;
+    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {limit} bytes")))
+}
+
+/// What a sender has to send, if that is there in time.
+async fn within<T>(time: Duration, sent: impl Future<Output = T>) -> Option<T> {
+    let mut sent = pin!(sent);
+    // Most of it is there already, and needs no timer.
+    match sent.as_mut().now_or_never() {
+        Some(sent) => Some(sent),
+        None => timeout(time, sent).await.ok(),
+    }
+}
+
+/// Reads and drops what is left of a body, to its end or to [`DRAIN`].
+async fn drained<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
     let mut dropped = 0;
     while let Some(Ok(frame)) = body.as_mut().frame().await {
         dropped += frame.data_ref().map_or(0, Bytes::len);
@@ -127,7 +155,6 @@ where
             break;
         }
     }
-    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {limit} bytes")))
 }
 
 /// A body as one piece; none for one over the limit. Its frames are joined as they come: kept apart, a body of frames of

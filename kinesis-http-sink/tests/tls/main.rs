@@ -3,6 +3,7 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
 
+mod frames;
 mod handshakes;
 mod http1;
 mod http2;

@@ -1,5 +1,7 @@
 //! Servers behind TLS: a listener with a certificate, and whatever it is to do with each connection.
 
+#![allow(dead_code, unreachable_pub, reason = "each story is a crate of its own and uses a part of this")]
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -7,6 +7,13 @@ use clap::Parser;
 use super::*;
 use crate::cli::{Cli, Command};
 
+/// The configuration of a `run` of this file.
+fn of_run(file: &str, flags: &[&str], set: &Variables) -> Result<Config, Mistakes> {
+    let args = [&["kinesis-forwarder", "run", "--config", file], flags].concat();
+    let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else { panic!("run") };
+    Config::of_run(&args, set)
+}
+
 #[test]
 fn variables_win_over_the_file_and_flags_over_both() {
     let file = Temp::with("layers.toml", &format!("{RIGHT}timeout = \"3s\"\nbearer = {{ env = \"A\" }}\n"));
@@ -23,12 +30,7 @@ fn variables_win_over_the_file_and_flags_over_both() {
         ("KINESIS_FORWARDER_PORT", "tcp://10.0.0.7:80"),
         ("KINESIS_STREAM_NAME", "nobody-asks"),
     ]);
-    let of_run = |flags: &[&str]| {
-        let shown = file.shown();
-        let args = [&["kinesis-forwarder", "run", "--config", &shown], flags].concat();
-        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else { panic!("run") };
-        Config::of_run(&args, &set)
-    };
+    let of_run = |flags: &[&str]| of_run(&file.shown(), flags, &set);
     let told = of_run(&[]).unwrap_err();
     // The file is no header value, which proves that it was read in place of the variable A.
     assert!(
@@ -48,9 +50,8 @@ fn variables_win_over_the_file_and_flags_over_both() {
 #[test]
 fn an_input_is_enough_to_try_the_subscribers_of_a_stream() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/forwarder.example.toml");
-    let flags = ["kinesis-forwarder", "run", "--config", example, "--input", "-", "--dead-letters", "dead.ndjson"];
-    let Command::Run(args) = Cli::try_parse_from(flags).unwrap().command else { panic!("run") };
-    let config = Config::of_run(&args, &Variables::default()).unwrap();
+    let flags = ["--input", "-", "--dead-letters", "dead.ndjson"];
+    let config = of_run(example, &flags, &Variables::default()).unwrap();
     assert!(matches!(&config.source, Some(Source::Input(path)) if path == Path::new("-")));
     assert_eq!(config.state, State::Nowhere);
     let subscriber = &config.subscribers[0];
@@ -83,7 +84,8 @@ fn a_variable_that_is_no_field_is_told_with_the_one_that_was_meant() {
         ("KINESIS_FORWARDER_SOURCE_STEAM", "x", "goes before SOURCE_STREAM"),
         ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_COLOUR", "x", "a name and URL or another field"),
         ("KINESIS_FORWARDER_SUBSCRIBERS_ADIT_RATE", "7", "there is no subscriber ADIT"),
-        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_RATE", "many", "is text, and a whole number is wanted"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_RATE", "many", "\"many\" is no whole number"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_BREAKER", "no", "\"no\" is neither true nor false"),
         (
             "KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_URL",
             "nonsense",

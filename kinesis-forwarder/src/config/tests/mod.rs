@@ -1,10 +1,19 @@
 //! Mistakes, each told with its place and a way out; what wins over what is in a file of its own.
 
+mod every_field;
 mod layers;
+mod written;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::*;
+
+thread_local! {
+    /// Every field that was asked for on this thread.
+    pub(super) static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
 
 /// A secret that must not come out anywhere, and one that signs.
 const SECRET: &str = "s3cret-s3cret";

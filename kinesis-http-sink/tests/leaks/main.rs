@@ -2,12 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
 
+#[cfg(feature = "tls")]
+#[path = "../tls/frames.rs"]
+mod frames;
+#[cfg(feature = "tls")]
+#[path = "../tls/server.rs"]
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_core::{Delivery, Outcome, Sink};
-use kinesis_http_sink::{CloudEvents, Format, HttpSink};
+use kinesis_http_sink::{CloudEvents, Format, HttpSink, HttpSinkBuilder};
 use support::{Answer, SHORT, Seen, Server, delivery};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -21,10 +32,40 @@ enum End {
     Rejected,
 }
 
+/// What a subscriber does.
+enum Behaviour {
+    /// It answers requests over TCP.
+    Plain(fn(&Seen) -> Answer),
+    #[cfg(feature = "tls")]
+    Tls(tls::Behaviour),
+}
+
+/// A subscriber at work: whoever has it, how many requests it had, and a sink for it.
+struct Subscriber {
+    server: Box<dyn Any>,
+    requests: Box<dyn Fn() -> usize>,
+    sink: HttpSinkBuilder,
+}
+
+impl Behaviour {
+    async fn start(&self) -> Subscriber {
+        match self {
+            Self::Plain(answer) => {
+                let server = Arc::new(Server::start(*answer).await);
+                let sink = HttpSink::builder(&server.url()).timeout(SHORT);
+                let counted = Arc::clone(&server);
+                Subscriber { server: Box::new(server), requests: Box::new(move || counted.seen().len()), sink }
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(behaviour) => behaviour.start().await,
+        }
+    }
+}
+
 /// A subscriber's fault, and what is expected of it.
 struct Fault {
     name: &'static str,
-    answer: fn(&Seen) -> Answer,
+    subscriber: Behaviour,
     format: fn() -> Format,
     /// Requests for two deliveries, of two records of one key each.
     requests: usize,
@@ -34,7 +75,7 @@ struct Fault {
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 const fn fault(name: &'static str, answer: fn(&Seen) -> Answer, requests: usize, end: End) -> Fault {
-    Fault { name, answer, format: Format::original, requests, end }
+    Fault { name, subscriber: Behaviour::Plain(answer), format: Format::original, requests, end }
 }
 
 /// Where the first record fails, it is alone: the other one of its key waits behind it.
@@ -85,16 +126,19 @@ async fn end(sink: &HttpSink, delivery: &Delivery) -> End {
 #[tokio::test]
 async fn every_fault_costs_what_it_must_and_leaves_nothing_behind() {
     let pair = delivery([("key", "1"), ("key", "2")]);
-    for Fault { name, answer, format, requests, end: expected } in FAULTS {
+    #[cfg(feature = "tls")]
+    let faults = FAULTS.iter().chain(tls::FAULTS);
+    #[cfg(not(feature = "tls"))]
+    let faults = FAULTS.iter();
+    for Fault { name, subscriber, format, requests, end: expected } in faults {
         let before = Handle::current().metrics().num_alive_tasks();
-        let server = Server::start(answer).await;
-        let sink = HttpSink::builder(&server.url()).timeout(SHORT).format(format()).ask_again([]).without_breaker();
-        let sink = sink.build().unwrap();
+        let Subscriber { server, requests: seen, sink } = subscriber.start().await;
+        let sink = sink.format(format()).ask_again([]).without_breaker().build().unwrap();
         for _ in 0..2 {
             assert_eq!(end(&sink, &pair).await, *expected, "{name}");
         }
-        assert_eq!(server.seen().len(), *requests, "{name}: {:?}", server.seen());
-        drop((sink, server));
+        assert_eq!(seen(), *requests, "{name}");
+        drop((sink, server, seen));
         // The tasks of both ends of each connection: one that is left keeps the other one.
         let left = || Handle::current().metrics().num_alive_tasks().saturating_sub(before);
         for _ in 0..500 {
