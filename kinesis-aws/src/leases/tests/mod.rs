@@ -5,6 +5,7 @@ mod cost;
 mod faults;
 mod golden;
 mod kcl;
+mod over;
 mod pipeline;
 mod races;
 mod rig;
