@@ -113,7 +113,12 @@ impl Rows {
 
     /// Deletes cursors that were put for a write that was refused. The lease may name them all the same, by a call that the
     /// SDK made twice.
-    pub(super) async fn drop_unless_named(&self, key: &ShardKey, put: Option<String>, now: Option<&Item>) -> Result<()> {
+    pub(super) async fn drop_unless_named(
+        &self,
+        key: &ShardKey,
+        put: Option<String>,
+        now: Option<&Item>,
+    ) -> Result<()> {
         let Some(put) = put else { return Ok(()) };
         let named = match now.map(|item| self.read(item)).transpose()? {
             Some(Row { cursors: Some(Attribute::Elsewhere(name)), .. }) => name == put,
@@ -152,5 +157,7 @@ fn at(update: Update, checkpoint: Checkpoint) -> Update {
 
 /// As each checkpoint of the KCL does it.
 fn without_pending(update: Update) -> Update {
-    item::PENDING.iter().fold(update.set(item::OWNER_SWITCHES, number_value(0)), |update, pending| update.remove(pending))
+    item::PENDING
+        .iter()
+        .fold(update.set(item::OWNER_SWITCHES, number_value(0)), |update, pending| update.remove(pending))
 }

@@ -3,51 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use kinesis_core::lease::{Cursor, CursorPosition, HeldLease, Progress};
-use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, ShardKey, StartPosition};
+use kinesis_core::lease::{Cursor, CursorPosition, Progress};
+use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, StartPosition};
 
 use super::kcl::KclWorker;
-use super::rig::{Fault, Server, orders};
-use crate::DynamoLeaseStore;
-
-const MANY: u64 = 600;
-const SHARD: &str = "shardId-000000000000";
-
-fn after(n: u64) -> CursorPosition {
-    CursorPosition::Next(StartPosition::After(SequenceNumber::from(n)))
-}
-
-fn one(name: u64, generation: u64, position: CursorPosition) -> Progress {
-    Progress::new([(format!("subscription-{name}").into(), Cursor::new(generation, position))])
-}
-
-/// Progress of so many subscriptions that their cursors do not fit into the lease; the least of them is after `n`.
-fn many(n: u64) -> Progress {
-    Progress::new((0..MANY).map(|name| (format!("subscription-{name}").into(), Cursor::new(1, after(n + name)))))
-}
-
-fn key() -> ShardKey {
-    ShardKey::new(&orders(), &SHARD.into())
-}
-
-async fn row(store: &DynamoLeaseStore) -> Lease {
-    store.get(&key()).await.unwrap().unwrap()
-}
-
-/// A lease that is held, with many cursors in an item that is written over.
-async fn held(store: &DynamoLeaseStore) -> HeldLease {
-    store.create(&Lease::new(&orders(), &Shard::new(SHARD))).await.unwrap();
-    let mut held = store.claim(&row(store).await, &"us".into()).await.unwrap().unwrap();
-    store.advance(&mut held, Some(&many(10))).await.unwrap();
-    held
-}
-
-async fn expect_lost(store: &DynamoLeaseStore, held: &mut HeldLease, progress: &Progress) {
-    let before = row(store).await;
-    let error = store.advance(held, Some(progress)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::LeaseLost, "{error}");
-    assert_eq!(row(store).await, before, "what was refused changed nothing");
-}
+use super::many::{MANY, SHARD, after, expect_lost, held, key, many, one, row};
+use super::rig::{Server, orders};
 
 /// A commit must cost one write; and a worker of the KCL must see the checkpoint, a renewal late.
 #[tokio::test]
@@ -122,104 +83,23 @@ async fn who_claims_knows_all_that_is_stored_and_nothing_is_stored_after_it() {
     let mut old = held(&store).await;
     let seen = row(&other).await;
     store.advance(&mut old, Some(&many(12))).await.unwrap();
-    // Within one process and from another one.
-    for (thief, n) in [(&other, 20), (&store, 30)] {
-        let seen = if n == 20 { seen.clone() } else { row(thief).await };
-        let new = thief.claim(&seen, &"us".into()).await.unwrap().unwrap();
-        assert_eq!(new.lease().cursors, row(&store).await.cursors);
-        assert_eq!(new.lease().cursors, if n == 20 { many(12) } else { many(21) }.cursors);
-        expect_lost(&store, &mut old, &many(n)).await;
-        let mut new = new;
-        thief.advance(&mut new, Some(&many(n))).await.unwrap();
-        thief.advance(&mut new, Some(&many(n + 1))).await.unwrap();
-        expect_lost(&store, &mut old, &many(n + 5)).await;
+    // From another process, and then within one; the first has seen the row before the last commit.
+    for (of_old, seen, n, known) in [(&store, Some(seen), 20, 12), (&other, None, 30, 21)] {
+        let seen = match seen {
+            Some(seen) => seen,
+            None => row(&other).await,
+        };
+        let mut new = other.claim(&seen, &"us".into()).await.unwrap().unwrap();
+        assert_eq!(*new.lease(), row(&store).await);
+        assert_eq!(new.lease().cursors, many(known).cursors);
+        expect_lost(of_old, &mut old, &many(n)).await;
+        assert_eq!(server.moved().await, 1, "who has lost a lease leaves nothing behind");
+        other.advance(&mut new, Some(&many(n))).await.unwrap();
+        other.advance(&mut new, Some(&many(n + 1))).await.unwrap();
         assert_eq!((row(&store).await.cursors, server.moved().await), (many(n + 1).cursors, 1));
+        // And the next one takes it from this one.
+        old = new;
     }
-}
-
-/// A call that was given up reaches the table behind those that came after it: behind a later commit, a claim, and the
-/// write of a lease that names another item.
-#[tokio::test]
-async fn a_commit_that_comes_late_moves_nothing_back() {
-    let server = Server::start().await;
-    let store = server.one_stream().await;
-    let mut held = held(&store).await;
-    let (late, patience) = (Duration::from_millis(300), Duration::from_millis(50));
-    for (n, then) in [(20, "a commit"), (30, "a seek"), (40, "a claim")] {
-        server.wire.fail("PutItem", [Fault::Late(late)]);
-        let progress = many(n);
-        let given_up = tokio::time::timeout(patience, store.advance(&mut held, Some(&progress))).await;
-        assert!(given_up.is_err(), "{then}");
-        match then {
-            "a commit" => drop(store.advance(&mut held, Some(&many(n + 5))).await.unwrap()),
-            "a seek" => drop(store.advance(&mut held, Some(&one(0, 2, after(1)))).await.unwrap()),
-            _ => held = store.claim(&row(&store).await, &"next".into()).await.unwrap().unwrap(),
-        }
-        let now = row(&store).await;
-        assert_eq!(now, *held.lease(), "{then}");
-        tokio::time::sleep(late * 2).await;
-        assert_eq!(row(&store).await, now, "{then}");
-        assert_eq!(server.moved().await, 1, "{then}");
-    }
-    assert!(server.wire.is_done());
-}
-
-/// Whether a commit without an answer was stored nobody knows: it counts as stored, so that the next one, which may know
-/// less, does not move a cursor back.
-#[tokio::test]
-async fn what_was_stored_without_an_answer_stays() {
-    let server = Server::start().await;
-    let store = server.one_stream().await;
-    let mut held = held(&store).await;
-    for (n, fault) in [(20, Fault::LoseReply), (30, Fault::LoseRequest)] {
-        for by_the_lease in [false, true] {
-            let n = if by_the_lease { n + 5 } else { n };
-            let (operation, mut progress) = if by_the_lease { ("UpdateItem", many(n)) } else { ("PutItem", many(n)) };
-            if by_the_lease {
-                progress.cursors.insert("new".into(), Cursor::new(n, after(1)));
-            }
-            server.wire.fail(operation, [fault]);
-            let error = store.advance(&mut held, Some(&progress)).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
-            store.advance(&mut held, Some(&one(0, 1, after(n + 1)))).await.unwrap();
-            progress.cursors.extend(one(0, 1, after(n + 1)).cursors);
-            let now = row(&store).await;
-            assert_eq!(now, *held.lease(), "{fault:?}");
-            assert!(progress.cursors.iter().all(|(name, cursor)| now.cursors[name] == *cursor), "{fault:?}");
-            // A renewal without an answer leaves the way free.
-            server.wire.fail("UpdateItem", [fault]);
-            assert!(store.advance(&mut held, None).await.is_err());
-            store.advance(&mut held, Some(&many(n + 2))).await.unwrap();
-            store.advance(&mut held, None).await.unwrap();
-            assert_eq!(row(&store).await, *held.lease(), "{fault:?}");
-        }
-    }
-    store.claim(&row(&store).await, &"next".into()).await.unwrap().unwrap();
-    assert_eq!(server.moved().await, 1);
-    assert!(server.wire.is_done());
-}
-
-/// The SDK makes a call again whose answer was lost, and is told that the condition does not hold.
-#[tokio::test]
-async fn a_client_that_retries_by_itself_writes_over_once() {
-    let server = Server::start().await;
-    drop(server.one_stream().await);
-    let client = server.client();
-    let store = DynamoLeaseStore::builder(&*server.table).client(client).stream(&orders()).connect().await.unwrap();
-    let mut lease = Lease::new(&orders(), &Shard::new(SHARD));
-    lease.cursors = many(5).cursors;
-    server.wire.fail("PutItem", [Fault::None, Fault::LoseReply]);
-    // That it was this call which created it is not seen; its cursors stay.
-    store.create(&lease).await.unwrap();
-    assert_eq!((row(&store).await.cursors, server.moved().await), (many(5).cursors, 1));
-    server.wire.fail("UpdateItem", [Fault::None, Fault::LoseReply]);
-    let mut held = store.claim(&row(&store).await, &"us".into()).await.unwrap().unwrap();
-    for n in [10, 11, 12] {
-        server.wire.fail("PutItem", [Fault::LoseReply]);
-        store.advance(&mut held, Some(&many(n))).await.unwrap();
-        assert_eq!(row(&store).await, *held.lease());
-    }
-    assert!(server.wire.is_done());
 }
 
 /// Without a look at the lease a holder would go on, and be told that what it writes is stored.
@@ -243,57 +123,6 @@ async fn a_reset_and_a_removal_stop_a_holder_at_its_next_commit() {
     let error = store.advance(&mut held, Some(&many(32))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LeaseLost, "{error}");
     assert_eq!((store.get(&key()).await.unwrap(), server.moved().await), (None, 0));
-}
-
-/// Who seals the cursors and does not come to write the lease, or finds that it may not, has taken nothing from its holder.
-#[tokio::test]
-async fn a_holder_whose_cursors_were_sealed_in_vain_goes_on() {
-    let server = Server::start().await;
-    let (store, other) = (server.one_stream().await, server.one_stream().await);
-    let mut held = held(&store).await;
-    for (n, fault) in [(20, Fault::LoseRequest), (30, Fault::Late(Duration::from_millis(300)))] {
-        server.wire.fail("UpdateItem", [Fault::None, fault]);
-        let (seen, back) = (row(&other).await, one(0, 1, after(1)));
-        let reset = tokio::time::timeout(Duration::from_millis(100), other.reset(&seen, &back)).await;
-        assert!(reset.is_err() || reset.is_ok_and(|reset| reset.is_err()), "{fault:?}");
-        store.advance(&mut held, Some(&many(n))).await.unwrap();
-        store.advance(&mut held, Some(&many(n + 1))).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(row(&store).await, *held.lease(), "{fault:?}");
-        assert_eq!(row(&store).await.cursors, many(n + 1).cursors, "{fault:?}");
-    }
-    assert!(server.wire.is_done());
-}
-
-/// Until it has sealed the cursors, a claim does not know them all: it must not say that it has the lease.
-#[tokio::test]
-async fn a_claim_that_cannot_seal_is_none_yet() {
-    let server = Server::start().await;
-    let (store, other) = (server.one_stream().await, server.one_stream().await);
-    let mut old = held(&store).await;
-    for fault in [Fault::LoseRequest, Fault::LoseReply, Fault::Refuse("ProvisionedThroughputExceededException")] {
-        server.wire.fail("UpdateItem", [Fault::None, fault]);
-        let next = "next".into();
-        assert!(other.claim(&row(&other).await, &next).await.is_err(), "{fault:?}");
-        // What its holder does until it finds out is done.
-        let stored = store.advance(&mut old, Some(&many(12))).await.is_ok();
-        let mut new = other.claim(&row(&other).await, &next).await.unwrap().unwrap();
-        assert_eq!(new.lease().cursors, if stored { many(12) } else { many(10) }.cursors, "{fault:?}");
-        expect_lost(&store, &mut old, &many(13)).await;
-        other.release(&mut new, None, None).await.unwrap();
-        assert!(store.remove(&row(&store).await).await.unwrap());
-        old = held(&store).await;
-    }
-    // Somebody resets it in between.
-    server.wire.fail("UpdateItem", [Fault::None, Fault::Slow(Duration::from_millis(300))]);
-    let (seen, next, to) = (row(&other).await, "next".into(), many(50));
-    let (claimed, reset) = tokio::join!(other.claim(&seen, &next), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        store.reset(&row(&store).await, &to).await.unwrap()
-    });
-    assert!(claimed.unwrap().is_none() && reset, "it was taken from the one that claimed it");
-    assert_eq!((row(&store).await.cursors, server.moved().await), (many(50).cursors, 1));
-    assert!(server.wire.is_done());
 }
 
 /// A worker of the KCL does not know of the second table. What we store until we find out is done; what it does counts for
@@ -357,37 +186,6 @@ async fn what_is_behind_the_checkpoint_goes_by_the_lease() {
             assert!(store.remove(&row(&store).await).await.unwrap());
         }
     }
-}
-
-/// The way by the lease ends anywhere: the item is put, and the lease does not name it; it does, and the one before is there
-/// still. Whoever comes next finds the state before or after.
-#[tokio::test]
-async fn a_worker_that_dies_halfway_loses_nothing() {
-    let server = Server::start().await;
-    let (store, other) = (server.one_stream().await, server.one_stream().await);
-    for (operation, fault, stored) in [
-        ("PutItem", Fault::LoseRequest, false),
-        ("PutItem", Fault::LoseReply, false),
-        ("UpdateItem", Fault::LoseRequest, false),
-        ("UpdateItem", Fault::LoseReply, true),
-        ("DeleteItem", Fault::LoseRequest, true),
-    ] {
-        let mut held = held(&store).await;
-        store.advance(&mut held, Some(&many(12))).await.unwrap();
-        server.wire.fail(operation, [fault]);
-        let sought = one(0, 2, after(1));
-        assert_eq!(store.advance(&mut held, Some(&sought)).await.is_ok(), operation == "DeleteItem");
-        let mut wanted = many(12).cursors;
-        if stored {
-            wanted.extend(sought.cursors);
-        }
-        assert_eq!(row(&other).await.cursors, wanted, "{operation} {fault:?}");
-        let new = other.claim(&row(&other).await, &"next".into()).await.unwrap().unwrap();
-        assert_eq!(new.lease().cursors, wanted, "{operation} {fault:?}");
-        assert!(other.remove(&row(&other).await).await.unwrap());
-        assert_eq!(server.moved().await, 0, "{operation} {fault:?}");
-    }
-    assert!(server.wire.is_done());
 }
 
 /// Items of cursors had no revision once, and were never written over.

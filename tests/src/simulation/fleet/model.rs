@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use kinesis_core::{
     Cursor, CursorPosition, Delivery, Lease, Ordering, Progress, SequenceNumber, Shard, ShardId, StartPosition,
-    WorkerId,
+    SubscriptionName, WorkerId,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -49,6 +49,9 @@ pub(super) struct State {
     /// Which workers are of the KCL.
     kcl: BTreeSet<usize>,
     lost: BTreeMap<(usize, ShardId), Instant>,
+    apart: bool,
+    /// How often progress was stored apart from the lease.
+    beside: BTreeMap<ShardId, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,8 @@ impl Model {
             alive: BTreeSet::new(),
             kcl: BTreeSet::new(),
             lost: BTreeMap::new(),
+            apart: plan.apart,
+            beside: BTreeMap::new(),
         })))
     }
 
@@ -250,14 +255,47 @@ impl State {
         self.written.insert(shard.clone(), (Some(worker), Instant::now()));
     }
 
-    /// A worker has written on a lease that was so before.
-    pub(super) fn written(&mut self, worker: usize, before: &Lease, me: &WorkerId, progress: Option<&Progress>) {
+    /// How many writes of a row are none of its lease.
+    pub(super) fn beside(&self, shard: &ShardId) -> u64 {
+        self.beside.get(shard).copied().unwrap_or(0)
+    }
+
+    /// A new row counts from nothing.
+    pub(super) fn is_removed(&mut self, shard: &ShardId) {
+        self.beside.remove(shard);
+    }
+
+    /// Whether a worker stores progress apart from a lease that was so before. Those of the KCL know one table.
+    pub(super) fn goes_beside(&mut self, worker: usize, before: &Lease, progress: Option<&Progress>) -> bool {
+        let is_step = |(name, cursor): (&SubscriptionName, &Cursor)| {
+            before.cursors.get(name).is_some_and(|stored| stored.generation == cursor.generation)
+        };
+        let beside = self.apart
+            && !self.kcl.contains(&worker)
+            && progress.is_some_and(|progress| progress.children.is_empty() && progress.cursors.iter().all(is_step));
+        if beside {
+            *self.beside.entry(before.key.shard.clone()).or_default() += 1;
+        }
+        beside
+    }
+
+    /// A worker has written on a lease that was so before; what it has written beside it renews nothing.
+    pub(super) fn written(
+        &mut self,
+        worker: usize,
+        before: &Lease,
+        me: &WorkerId,
+        progress: Option<&Progress>,
+        beside: bool,
+    ) {
         self.journal.beat();
         let shard = before.key.shard.clone();
         if before.owner.as_ref() != Some(me) {
             self.violate("a fenced worker writes nothing", format!("worker {worker} on {shard} of {:?}", before.owner));
         }
-        self.written.insert(shard.clone(), (Some(worker), Instant::now()));
+        if !beside {
+            self.written.insert(shard.clone(), (Some(worker), Instant::now()));
+        }
         for (name, cursor) in progress.iter().flat_map(|progress| &progress.cursors) {
             let stored = before.cursors.get(name);
             if stored.is_some_and(|stored| !cursor.supersedes(stored)) {
