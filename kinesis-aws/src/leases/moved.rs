@@ -92,11 +92,6 @@ impl Moves {
         });
     }
 
-    /// The item must not be written over any more.
-    pub(super) fn leave(&self, ours: &Lease) {
-        self.with(ours, |moved| moved.place = None);
-    }
-
     /// The lease is about to be written with these cursors, which this item has. Until it is known whether it was, nobody
     /// knows which item it names.
     pub(super) fn names(&self, ours: &Lease, put: Option<String>, cursors: &Cursors) {

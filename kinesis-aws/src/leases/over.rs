@@ -43,11 +43,9 @@ impl Rows {
         let Some(revision) = self.moves.writes_over(ours, &new.cursors) else { return Ok(Over::ByTheLease) };
         if self.second.write_over(&self.lease_key(&ours.key)?, &place.name, revision, bytes).await? {
             self.moves.has_written_over(ours, reached);
-            Ok(Over::Written(Box::new(new)))
-        } else {
-            self.moves.leave(ours);
-            Ok(Over::Refused)
+            return Ok(Over::Written(Box::new(new)));
         }
+        Ok(Over::Refused)
     }
 
     /// The row with cursors that nobody writes over any more. `None` when it is not as it was seen.

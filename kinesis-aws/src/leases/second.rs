@@ -123,8 +123,8 @@ impl Second {
         cursors: Vec<u8>,
     ) -> Result<bool> {
         let item = self.item(lease_key, name, revision, cursors)?;
-        let condition = Update::default().when_present(KIND).when_absent(SEALED);
-        let condition = condition.when_less(REVISION, number_value(revision));
+        // An item that is gone is of no revision at all.
+        let condition = Update::default().when_less(REVISION, number_value(revision)).when_absent(SEALED);
         Ok(match self.0.put(item, condition).await? {
             calls::Written::Done(_) => true,
             calls::Written::Refused(now) => {

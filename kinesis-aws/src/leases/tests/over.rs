@@ -8,7 +8,7 @@ use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, StartPos
 
 use super::kcl::KclWorker;
 use super::many::{MANY, SHARD, after, expect_lost, held, key, many, one, row};
-use super::rig::{Server, orders};
+use super::rig::{Fault, Server, orders};
 
 /// A commit must cost one write; and a worker of the KCL must see the checkpoint, a renewal late.
 #[tokio::test]
@@ -93,13 +93,14 @@ async fn who_claims_knows_all_that_is_stored_and_nothing_is_stored_after_it() {
         assert_eq!(*new.lease(), row(&store).await);
         assert_eq!(new.lease().cursors, many(known).cursors);
         expect_lost(of_old, &mut old, &many(n)).await;
-        assert_eq!(server.moved().await, 1, "who has lost a lease leaves nothing behind");
         other.advance(&mut new, Some(&many(n))).await.unwrap();
         other.advance(&mut new, Some(&many(n + 1))).await.unwrap();
-        assert_eq!((row(&store).await.cursors, server.moved().await), (many(n + 1).cursors, 1));
+        assert_eq!(row(&store).await.cursors, many(n + 1).cursors);
         // And the next one takes it from this one.
         old = new;
     }
+    other.claim(&row(&other).await, &"next".into()).await.unwrap().unwrap();
+    assert_eq!(server.moved().await, 1);
 }
 
 /// Without a look at the lease a holder would go on, and be told that what it writes is stored.
@@ -119,10 +120,12 @@ async fn a_reset_and_a_removal_stop_a_holder_at_its_next_commit() {
     for n in [30, 31] {
         store.advance(&mut held, Some(&many(n))).await.unwrap();
     }
+    // Cleaning up fails.
+    server.wire.fail("Query", [Fault::LoseRequest]);
     assert!(other.remove(&row(&other).await).await.unwrap());
     let error = store.advance(&mut held, Some(&many(32))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LeaseLost, "{error}");
-    assert_eq!((store.get(&key()).await.unwrap(), server.moved().await), (None, 0));
+    assert_eq!((store.get(&key()).await.unwrap(), server.wire.is_done()), (None, true));
 }
 
 /// A worker of the KCL does not know of the second table. What we store until we find out is done; what it does counts for
@@ -186,6 +189,22 @@ async fn what_is_behind_the_checkpoint_goes_by_the_lease() {
             assert!(store.remove(&row(&store).await).await.unwrap());
         }
     }
+}
+
+/// The shards that carry on stand in the lease, where a worker of the KCL looks for them.
+#[tokio::test]
+async fn the_end_of_a_shard_goes_by_the_lease() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    let mut held = held(&store).await;
+    store.advance(&mut held, Some(&many(11))).await.unwrap();
+    let counter = held.lease().counter;
+    for n in [12, 13] {
+        store.advance(&mut held, Some(&many(n).with_children(["child".into()]))).await.unwrap();
+        assert_eq!((row(&store).await, held.lease().counter), (held.lease().clone(), counter + 1), "once");
+        assert_eq!(server.item(SHARD).await["childShardIds"], AttributeValue::Ss(vec!["child".into()]));
+    }
+    assert_eq!(row(&store).await.cursors, many(13).cursors);
 }
 
 /// Items of cursors had no revision once, and were never written over.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinesis_core::lease::{Cursor, Progress};
+use kinesis_core::lease::Cursor;
 use kinesis_core::{ErrorKind, Lease, LeaseStore, Shard};
 
 use super::many::{SHARD, after, expect_lost, held, many, one, row};
@@ -91,6 +91,7 @@ async fn a_client_that_retries_by_itself_writes_over_once() {
         store.advance(&mut held, Some(&many(n))).await.unwrap();
         assert_eq!(row(&store).await, *held.lease());
     }
+    assert_eq!(held.lease().counter, 2, "after the claim one went by the lease");
     assert!(server.wire.is_done());
 }
 
