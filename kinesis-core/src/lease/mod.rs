@@ -102,8 +102,9 @@ pub trait LeaseStore: Debug + Send + Sync + 'static {
     /// Renews, and stores progress when there is some, in one conditional write.
     ///
     /// A store may keep progress apart from the lease. Progress alone does not renew then: the
-    /// [counter](Lease::counter) of what is held stays as it was, and the holder has to renew, without progress, when its
-    /// time has come. Without progress the counter moves always. Only a renewal is sure to learn who asks for the lease.
+    /// [counter](Lease::counter) of what is held stays as its holder knew it, and the holder has to renew, without progress,
+    /// when its time has come. Without progress the counter moves always. Only a renewal is sure to learn who asks for the
+    /// lease.
     ///
     /// # Errors
     ///

@@ -210,7 +210,7 @@ impl LeaseStore for Watched {
 
     async fn advance<'a>(&self, held: &mut HeldLease, progress: Option<&'a Progress>) -> Result<Renewed> {
         self.unfenced(held).await?;
-        let (before, me) = (self.before(held).await?, held.lease().owner.clone());
+        let (before, me, known) = (self.before(held).await?, held.lease().owner.clone(), held.lease().counter);
         let renewed = self.inner.advance(held, progress).await?;
         let mut beside = false;
         if let (Some(before), Some(me)) = (before, me) {
@@ -218,8 +218,12 @@ impl LeaseStore for Watched {
             beside = state.goes_beside(self.worker, &before, progress);
             state.written(self.worker, &before, &me, progress, beside);
         }
-        held.written(self.shown(held.lease().clone()));
-        // Who asks stands in the lease.
+        let mut lease = self.shown(held.lease().clone());
+        if beside {
+            // Nobody has looked at the lease: what was written there without an answer is not known yet, nor who asks.
+            lease.counter = known;
+        }
+        held.written(lease);
         Ok(if beside { Renewed::Held } else { renewed })
     }
 
