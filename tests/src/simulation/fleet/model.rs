@@ -8,13 +8,14 @@ use std::time::Duration;
 use fastrand::Rng;
 use kinesis_core::{
     Cursor, CursorPosition, Delivery, Lease, Ordering, Progress, SequenceNumber, Shard, ShardId, StartPosition,
-    SubscriptionName, WorkerId,
+    WorkerId,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::journal::Journal;
 use super::super::{Seen, Story, Tale, Violation};
+use super::beside::Beside;
 use super::luck::Luck;
 use super::plan::{NAMES, Plan};
 
@@ -49,9 +50,7 @@ pub(super) struct State {
     /// Which workers are of the KCL.
     kcl: BTreeSet<usize>,
     lost: BTreeMap<(usize, ShardId), Instant>,
-    apart: bool,
-    /// How often progress was stored apart from the lease.
-    beside: BTreeMap<ShardId, u64>,
+    pub(super) beside: Beside,
 }
 
 #[derive(Debug, Default)]
@@ -97,8 +96,7 @@ impl Model {
             alive: BTreeSet::new(),
             kcl: BTreeSet::new(),
             lost: BTreeMap::new(),
-            apart: plan.apart,
-            beside: BTreeMap::new(),
+            beside: Beside::new(plan.apart),
         })))
     }
 
@@ -140,6 +138,7 @@ impl State {
 
     pub(super) fn is_of_the_kcl(&mut self, worker: usize) {
         self.kcl.insert(worker);
+        self.beside.knows_one_table(worker);
     }
 
     /// The records of a shard in their order, and whether no more will come.
@@ -253,30 +252,6 @@ impl State {
             }
         }
         self.written.insert(shard.clone(), (Some(worker), Instant::now()));
-    }
-
-    /// How many writes of a row are none of its lease.
-    pub(super) fn beside(&self, shard: &ShardId) -> u64 {
-        self.beside.get(shard).copied().unwrap_or(0)
-    }
-
-    /// A new row counts from nothing.
-    pub(super) fn is_removed(&mut self, shard: &ShardId) {
-        self.beside.remove(shard);
-    }
-
-    /// Whether a worker stores progress apart from a lease that was so before. Those of the KCL know one table.
-    pub(super) fn goes_beside(&mut self, worker: usize, before: &Lease, progress: Option<&Progress>) -> bool {
-        let is_step = |(name, cursor): (&SubscriptionName, &Cursor)| {
-            before.cursors.get(name).is_some_and(|stored| stored.generation == cursor.generation)
-        };
-        let beside = self.apart
-            && !self.kcl.contains(&worker)
-            && progress.is_some_and(|progress| progress.children.is_empty() && progress.cursors.iter().all(is_step));
-        if beside {
-            *self.beside.entry(before.key.shard.clone()).or_default() += 1;
-        }
-        beside
     }
 
     /// A worker has written on a lease that was so before; what it has written beside it renews nothing.

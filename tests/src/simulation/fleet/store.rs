@@ -154,14 +154,14 @@ impl Watched {
 
     /// The row as workers see it: what was written beside the lease does not count.
     fn shown(&self, mut row: Lease) -> Lease {
-        row.counter -= self.model.state().beside(&row.key.shard);
+        row.counter -= self.model.state().beside.count(&row.key.shard);
         row
     }
 
     /// What a worker has seen, as the store counts.
     fn counted(&self, seen: &Lease) -> Lease {
         let mut row = seen.clone();
-        row.counter += self.model.state().beside(&row.key.shard);
+        row.counter += self.model.state().beside.count(&row.key.shard);
         row
     }
 
@@ -215,7 +215,7 @@ impl LeaseStore for Watched {
         let mut beside = false;
         if let (Some(before), Some(me)) = (before, me) {
             let mut state = self.model.state();
-            beside = state.goes_beside(self.worker, &before, progress);
+            beside = state.beside.takes(self.worker, &before, progress);
             state.written(self.worker, &before, &me, progress, beside);
         }
         let mut lease = self.shown(held.lease().clone());
@@ -246,7 +246,7 @@ impl LeaseStore for Watched {
     async fn remove(&self, seen: &Lease) -> Result<bool> {
         let removed = self.inner.remove(&self.counted(seen)).await?;
         if removed {
-            self.model.state().is_removed(&seen.key.shard);
+            self.model.state().beside.is_removed(&seen.key.shard);
         }
         Ok(removed)
     }
