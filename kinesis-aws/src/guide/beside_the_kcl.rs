@@ -55,7 +55,8 @@
 //!
 //! Workers of both kinds respect each other's leases, by the owner and the counter in the item.
 //!
-//! - A worker of the KCL takes a lease of ours as it takes any: at once. Our next write is refused, and the shard is let go.
+//! - A worker of the KCL takes a lease of ours as it takes any: at once. Our next write of the lease is refused, and the shard
+//!   is let go.
 //!   What was in flight repeats there. (`leases/tests/kcl.rs`:
 //!   `a_take_of_the_kcl_fences_us_and_its_checkpoint_moves_our_cursors`, `a_lease_has_one_owner_whoever_takes_it`)
 //! - We take a lease of the KCL when its counter has stood still for a
@@ -78,6 +79,10 @@
 //!
 //! - When the checkpoint is another one later, the KCL has moved it, and every cursor behind it is there now.
 //!   (`leases/tests/cursors.rs`: `a_checkpoint_that_was_moved_on_takes_those_behind_it_along`)
+//! - Cursors of the second table are ahead of the checkpoint until the next renewal takes it along. A worker of the KCL that
+//!   takes the lease in between repeats that much more, and what we store until we find out counts.
+//!   (`leases/tests/over.rs`: `a_worker_of_the_kcl_that_takes_many_cursors_takes_them_on`,
+//!   `what_is_behind_the_checkpoint_goes_by_the_lease`)
 //! - A seek backwards moves the checkpoint back, too. Work that the KCL did before does not undo it.
 //!   (`leases/tests/kcl.rs`: `a_seek_is_undone_only_by_work_after_it`)
 //! - A checkpoint that was moved back by hand moves no cursor: seek instead.
@@ -111,8 +116,8 @@
 //!
 //! # What it costs
 //!
-//! A commit is one write for all subscriptions of a shard, and it renews the lease. Without progress a lease is renewed three
-//! times a `failover`. Counted for a shard of Kinesis with names of 17 letters
+//! A commit is one write for all subscriptions of a shard, and it renews the lease, up to about a hundred of them. Without
+//! progress a lease is renewed three times a `failover`. Counted for a shard of Kinesis with names of 17 letters
 //! (`leases/tests/cost.rs`: `a_renewal_and_a_commit_are_one_write_each`):
 //!
 //! | subscriptions | bytes of the item | write units of a renewal | write units of a commit |
@@ -120,11 +125,18 @@
 //! | 1 | 400 | 1 | 1 |
 //! | 10 | 730 | 1 | 1 |
 //! | 50 | 2,240 | 3 | 3 |
-//! | 1,000 | 380, and 37 KB in the second table | 1 | 77 |
+//! | 1,000 | 380, and 37 KB in the second table | 1 | 38 |
 //!
 //! - Above 4 KB, about a hundred subscriptions, cursors move to an item of the second table, so that renewals stay cheap. A
-//!   commit puts a new item, names it in the lease, and deletes the one before: three calls, and twice the bytes. With that
-//!   many, a longer [`commit_every`](kinesis_core::PipelineBuilder::commit_every) saves most.
+//!   commit writes that item over and leaves the lease alone, which is renewed at its own times: three writes of one unit a
+//!   `failover` on top. A request for the lease is heard with a renewal, up to a third of the `failover` later.
+//!   (`leases/tests/over.rs`:
+//!   `a_commit_leaves_the_lease_alone_and_a_renewal_takes_its_checkpoint_along`)
+//! - With that many, three writes are needed where it is not steps forward alone: the first commit after a claim, a seek, a
+//!   new subscription, the end of the shard, letting go. A new item is put, the lease names it, the one before goes: 77
+//!   units for 1,000. A claim seals the item, for 38. With that many, a longer
+//!   [`commit_every`](kinesis_core::PipelineBuilder::commit_every) saves most.
+//!   (`leases/tests/cost.rs`: `many_cursors_cost_more_when_a_lease_changes_hands`)
 //! - A busy shard with the default `commit_every` of 1 s writes 2.6 million units a month; on demand that is 1.6 $ in
 //!   us-east-1 (0.625 $ a million when this was written: <https://aws.amazon.com/dynamodb/pricing/on-demand/>).
 //! - A look around reads every lease, at half a unit for 4 KB. (`leases/tests/cost.rs`:

@@ -1,7 +1,7 @@
 //! What a [`DynamoLeaseStore`] is made with, and the look at its tables before it starts.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
@@ -11,7 +11,8 @@ use kinesis_core::{Error, Observer, Result, StreamId};
 use super::calls::Table;
 use super::item::LEASE_KEY;
 use super::key::{self, Keys};
-use super::rows::Rows;
+use super::moved::Moves;
+use super::rows::{MOST_CURSORS, Rows};
 use super::second::{KIND, NAME, Second};
 use super::store::DynamoLeaseStore;
 use super::table::{CreateTable, Shape, prepare};
@@ -30,6 +31,7 @@ pub struct DynamoLeaseStoreBuilder {
     /// By the name that a stream has in keys, where it was given one.
     streams: Vec<(Option<String>, StreamId)>,
     observer: Arc<dyn Observer>,
+    most_cursors: usize,
 }
 
 impl DynamoLeaseStoreBuilder {
@@ -43,6 +45,7 @@ impl DynamoLeaseStoreBuilder {
             multi_stream: false,
             streams: Vec::new(),
             observer: Arc::new(Silent),
+            most_cursors: MOST_CURSORS,
         }
     }
 
@@ -138,7 +141,15 @@ impl DynamoLeaseStoreBuilder {
         let (leases, second) = (table(self.table.clone()), table(format!("{}-subscriptions", self.table)));
         prepare(&leases, &Shape { hash: LEASE_KEY, range: None }, self.create_table).await?;
         prepare(&second, &Shape { hash: KIND, range: Some(NAME) }, self.create_table).await?;
-        Ok(DynamoLeaseStore::of(Rows { leases, second: Second(second), keys, moved: Mutex::default() }))
+        let (second, most_cursors, moves) = (Second(second), self.most_cursors, Moves::default());
+        Ok(DynamoLeaseStore::of(Rows { leases, second, keys, most_cursors, moves }))
+    }
+
+    /// Has cursors of more bytes than this in the second table.
+    #[cfg(test)]
+    pub(super) fn most_cursors(mut self, bytes: usize) -> Self {
+        self.most_cursors = bytes;
+        self
     }
 
     fn keys(&self) -> Result<Keys> {

@@ -5,13 +5,19 @@ use kinesis_core::lease::{HeldLease, Progress, WorkerId};
 use kinesis_core::{Error, ErrorKind, Lease, Result};
 
 use super::calls::Written;
-use super::item::{self, Item, number_value};
-use super::rows::Rows;
+use super::checkpoint::Checkpoint;
+use super::cursors::Attribute;
+use super::item::{self, Item, Row, number_value};
+use super::moved::Place;
+use super::over::Over;
+use super::rows::{Rows, with_checkpoint};
+use super::second;
 use super::update::Update;
 
 /// How often a write is tried that was refused because an earlier one of ours had been applied. Each of them was lost on the
 /// way, so the second try finds the row as it is.
 const TRIES: usize = 4;
+
 impl Rows {
     /// Writes as the holder, and returns the row as it is then.
     pub(super) async fn write_held(
@@ -20,31 +26,46 @@ impl Rows {
         progress: Option<&Progress>,
         end: Option<End>,
     ) -> Result<Lease> {
-        let key = held.key();
-        let mut lease = held.lease().clone();
+        let (key, ours) = (held.key(), held.lease());
+        let mut lease = ours.clone();
         for _ in 0..TRIES {
+            if let (Some(progress), None) = (progress, &end) {
+                match self.write_over(&lease, progress).await? {
+                    Over::Written(lease) => return Ok(*lease),
+                    Over::Refused => {
+                        let item = self.now(key, None).await?;
+                        lease = self.still_held(held, None, item, true).await?;
+                    }
+                    Over::ByTheLease => {}
+                }
+            }
             let mut new = lease.clone();
             new.counter += 1;
             let update = Update::default()
                 .set(item::LEASE_COUNTER, number_value(new.counter))
                 .when_equal(item::LEASE_COUNTER, number_value(lease.counter))
                 .when_equal(item::LEASE_OWNER, AttributeValue::S(owner(&lease)));
-            let mut update = match progress {
-                None => update.when_absent(item::CHECKPOINT_OWNER),
-                Some(progress) => {
+            // Cursors that were written over since the lease was take its checkpoint along.
+            let reached = self.moves.reached(ours).filter(|_| progress.is_none());
+            let (mut update, put) = match (progress, reached) {
+                (None, None) => (update.when_absent(item::CHECKPOINT_OWNER), None),
+                (None, Some(reached)) => (with_checkpoint(update.when_absent(item::CHECKPOINT_OWNER), reached), None),
+                (Some(progress), _) => {
+                    if let Some(tried) = self.moves.tried(ours) {
+                        new.inherited = new.inherited.filter(|_| tried.is_empty());
+                        new.cursors = tried;
+                    }
                     if !progress.cursors.is_empty() {
                         self.settle_inheritance(&mut new).await?;
                     }
                     new.apply(progress);
                     let (update, put) = self.with_cursors(update, &new).await?;
-                    if let Some(put) = put {
-                        self.moved().entry(key.clone()).or_default().push(put);
-                    }
-                    update
+                    self.moves.names(ours, put.clone(), &new.cursors);
+                    (update, put)
                 }
             };
             if let Some(end) = &end {
-                update = end.on(update, progress.is_some());
+                update = end.on(update, progress.is_some() || reached.is_some());
             }
             let item = match self.leases.update(self.item_key(key)?, update).await? {
                 Written::Done(item) => item,
@@ -55,14 +76,16 @@ impl Rows {
                     {
                         return Ok(self.read(item)?.lease);
                     }
-                    lease = self.still_held(held, &lease, item).await?;
+                    lease = self.still_held(held, Some(lease.counter), item, progress.is_some()).await?;
                     continue;
                 }
             };
-            if progress.is_some() {
-                self.drop_old_cursors(&item, key).await?;
+            let row = self.read(&item)?;
+            match progress {
+                Some(_) => self.has_named(&row, put, &new).await?,
+                None => self.moves.renewed(ours, new.counter, reached),
             }
-            let mut row = self.read(&item)?.lease;
+            let mut row = row.lease;
             (row.cursors, row.inherited) = (new.cursors, new.inherited);
             return Ok(row);
         }
@@ -70,8 +93,33 @@ impl Rows {
             .on_shard(&key.shard))
     }
 
-    /// The row after a write of the holder was refused: its own, when an earlier write of its was applied; else it is lost.
-    async fn still_held(&self, held: &HeldLease, known: &Lease, item: Option<Item>) -> Result<Lease> {
+    /// The row was written: its holder goes on with the item that it names, and the cursors that no lease names are deleted.
+    async fn has_named(&self, row: &Row, put: Option<String>, new: &Lease) -> Result<()> {
+        let named = match &row.cursors {
+            Some(Attribute::Elsewhere(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let place = put.zip(new.checkpoint().map(Checkpoint::of)).map(|(name, checkpoint)| Place {
+            name,
+            revision: second::FIRST,
+            counter: new.counter,
+            stored: checkpoint,
+            reached: checkpoint,
+        });
+        let old = self.moves.has_named(new, named, place);
+        self.second.drop_cursors(&self.lease_key(&new.key)?, old).await;
+        Ok(())
+    }
+
+    /// The row after a write of the holder was refused, one at this counter where it was to the lease: its own, when an
+    /// earlier write of its was applied; else it is lost. Who stores needs no cursors that it has tried to store itself.
+    async fn still_held(
+        &self,
+        held: &HeldLease,
+        refused_at: Option<u64>,
+        item: Option<Item>,
+        stores: bool,
+    ) -> Result<Lease> {
         let ours = held.lease();
         let lost = |now: String| {
             let message = format!("the lease of {} is lost: {now}", ours.key);
@@ -86,14 +134,15 @@ impl Rows {
                 {
                     Err(lost(format!("{owner} claimed it")))
                 }
-                now if now.counter == known.counter => Err(lost("a leader of the KCL 3.x hands it over".into())),
+                now if Some(now.counter) == refused_at => Err(lost("a leader of the KCL 3.x hands it over".into())),
                 _ => Ok(row),
             },
         };
         match row {
+            Ok(row) if stores && self.moves.tried(ours).is_some_and(|tried| !tried.is_empty()) => Ok(row.lease),
             Ok(row) => self.resolve(row).await,
             Err(error) => {
-                self.moved().remove(&ours.key);
+                self.moves.forget(ours);
                 Err(error)
             }
         }

@@ -8,6 +8,8 @@ mod cursors;
 mod held;
 mod item;
 mod key;
+mod moved;
+mod over;
 mod rows;
 mod second;
 mod store;

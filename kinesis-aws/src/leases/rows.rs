@@ -1,8 +1,5 @@
 //! Rows: what an item is, where its cursors are, and how they are written back.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kinesis_core::lease::Cursor;
@@ -13,20 +10,22 @@ use super::checkpoint::Checkpoint;
 use super::cursors::{Attribute, Written};
 use super::item::{self, Item, NoLease, Row, number_value};
 use super::key::Keys;
+use super::moved::Moves;
 use super::second::Second;
 use super::update::Update;
 
 /// Cursors of more bytes than this move to the second table: every renewal pays for the whole item.
-const MOST_CURSORS: usize = 4096;
+pub(super) const MOST_CURSORS: usize = 4096;
+
 /// The two tables, and what this process has written into them.
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) leases: Table,
     pub(super) second: Second,
     pub(super) keys: Keys,
-    /// Items of cursors that this process has written or named last, by lease. The lease names the last of them, and the
-    /// others go.
-    pub(super) moved: Mutex<BTreeMap<ShardKey, Vec<String>>>,
+    /// The most bytes of cursors that a lease has in its own item.
+    pub(super) most_cursors: usize,
+    pub(super) moves: Moves,
 }
 
 impl Rows {
@@ -36,10 +35,6 @@ impl Rows {
 
     pub(super) fn item_key(&self, key: &ShardKey) -> Result<Item> {
         Ok(Item::from([(item::LEASE_KEY.to_owned(), AttributeValue::S(self.lease_key(key)?))]))
-    }
-
-    pub(super) fn moved(&self) -> MutexGuard<'_, BTreeMap<ShardKey, Vec<String>>> {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lease that a row is, with its cursors, wherever they are.
@@ -56,14 +51,7 @@ impl Rows {
                 return Ok(row.resolved(Some(written)));
             }
             // The lease has named others by now. Only when it still names these are they gone.
-            let gone = || {
-                Error::invalid(format!(
-                    "the cursors of the lease {lease_key:?} are gone from {}: put their item back, or remove the attribute \
-                     `{}` of the lease to go on at its checkpoint",
-                    self.second.0.place(),
-                    item::CURSORS
-                ))
-            };
+            let gone = || self.gone(&lease_key);
             if missing.as_ref() == Some(&name) {
                 return Err(gone());
             }
@@ -92,10 +80,7 @@ impl Rows {
 
     /// Adds checkpoint and cursors of `lease` to the update that writes it; and the item of the second table, if one was put.
     pub(super) async fn with_cursors(&self, update: Update, lease: &Lease) -> Result<(Update, Option<String>)> {
-        let mut update = update.set(item::OWNER_SWITCHES, number_value(0));
-        for pending in item::PENDING {
-            update = update.remove(pending);
-        }
+        let mut update = without_pending(update);
         if !lease.children.is_empty() {
             update = update.add(item::CHILDREN, item::set_value(&lease.children));
         }
@@ -105,8 +90,7 @@ impl Rows {
         }
         let checkpoint = lease.checkpoint().map(Checkpoint::of);
         if let Some(checkpoint) = checkpoint {
-            update = update.set(item::CHECKPOINT, AttributeValue::S(checkpoint.word()));
-            update = update.set(item::CHECKPOINT_SUB, number_value(checkpoint.sub()));
+            update = at(update, checkpoint);
         }
         let (attribute, put) = self.place_cursors(lease, checkpoint).await?;
         Ok((update.set(item::CURSORS, AttributeValue::B(Blob::new(attribute))), put))
@@ -120,32 +104,29 @@ impl Rows {
     ) -> Result<(Vec<u8>, Option<String>)> {
         let written = Written { beside, cursors: lease.cursors.clone() };
         let bytes = written.encode();
-        if bytes.len() <= MOST_CURSORS {
+        if bytes.len() <= self.most_cursors {
             return Ok((bytes, None));
         }
         let name = self.second.put_cursors(&self.lease_key(&lease.key)?, lease.counter, bytes).await?;
         Ok((Attribute::encode_elsewhere(&name), Some(name)))
     }
 
-    /// Deletes the cursors in the second table that the lease does not name any more.
-    pub(super) async fn drop_old_cursors(&self, item: &Item, key: &ShardKey) -> Result<()> {
-        if !self.moved().contains_key(key) {
-            return Ok(());
+    /// Deletes cursors that were put for a write that was refused. The lease may name them all the same, by a call that the
+    /// SDK made twice.
+    pub(super) async fn drop_unless_named(
+        &self,
+        key: &ShardKey,
+        put: Option<String>,
+        now: Option<&Item>,
+    ) -> Result<()> {
+        let Some(put) = put else { return Ok(()) };
+        let named = match now.map(|item| self.read(item)).transpose()? {
+            Some(Row { cursors: Some(Attribute::Elsewhere(name)), .. }) => name == put,
+            _ => false,
+        };
+        if !named {
+            self.second.drop_cursors(&self.lease_key(key)?, vec![put]).await;
         }
-        let named = match self.read(item)?.cursors {
-            Some(Attribute::Elsewhere(name)) => Some(name),
-            _ => None,
-        };
-        let old = {
-            let mut moved = self.moved();
-            let Some(mut old) = moved.remove(key) else { return Ok(()) };
-            old.retain(|name| Some(name) != named.as_ref());
-            if let Some(named) = named {
-                moved.insert(key.clone(), vec![named]);
-            }
-            old
-        };
-        self.second.drop_cursors(&self.lease_key(key)?, old).await;
         Ok(())
     }
 
@@ -161,4 +142,22 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Moves the checkpoint in a renewal.
+pub(super) fn with_checkpoint(update: Update, checkpoint: Checkpoint) -> Update {
+    at(without_pending(update), checkpoint)
+}
+
+fn at(update: Update, checkpoint: Checkpoint) -> Update {
+    update
+        .set(item::CHECKPOINT, AttributeValue::S(checkpoint.word()))
+        .set(item::CHECKPOINT_SUB, number_value(checkpoint.sub()))
+}
+
+/// As each checkpoint of the KCL does it.
+fn without_pending(update: Update) -> Update {
+    item::PENDING
+        .iter()
+        .fold(update.set(item::OWNER_SWITCHES, number_value(0)), |update, pending| update.remove(pending))
 }

@@ -1,8 +1,12 @@
 //! The second table: who subscribes, and cursors that are too many for the lease's own item.
 //!
-//! It has a table of its own because the KCL takes every item of the lease table for a lease. Cursors are never written
-//! over: each write puts a new item, the lease names it, and only then the one before it goes. So a worker whose lease is
-//! lost cannot change what the next one reads.
+//! It has a table of its own because the KCL takes every item of the lease table for a lease.
+//!
+//! A holder has an item of cursors of its own, which the lease names, and writes it over as long as its subscriptions go
+//! forward: one write, and the lease is left alone. Anything else puts a new item, then the lease names it, and only then
+//! the one before goes. Every write of an item counts its revision up, so that one which comes late changes nothing.
+//! Whoever claims the lease, resets or removes it seals the item that it names: a sealed item is never written over. So a
+//! worker whose lease is lost cannot change what the next one reads.
 
 use std::time::Duration;
 
@@ -25,9 +29,14 @@ pub(super) const NAME: &str = "name";
 const SUBSCRIPTION: &str = "subscription";
 const REVISION: &str = "revision";
 const RECORD: &str = "record";
+/// Who has sealed an item of cursors: the nonce of its claim or reset.
+const SEALED: &str = "sealed";
 
 /// The most that an item of DynamoDB may have ("Quotas" in its developer guide), a little left for its keys.
 const MOST: usize = 400 * 1024 - 2048;
+
+/// The revision of an item of cursors that is put.
+pub(super) const FIRST: u64 = 1;
 
 /// How long cleaning up may take. A lease is held meanwhile, and has to be renewed.
 const CLEANING: Duration = Duration::from_secs(1);
@@ -96,8 +105,55 @@ impl Second {
         })
     }
 
-    /// Puts cursors of a lease, as of its `counter`, and returns the name of their item.
+    /// Puts cursors of a lease, as of its `counter`, and returns the name of their item, which is at its first revision.
     pub(super) async fn put_cursors(&self, lease_key: &str, counter: u64, cursors: Vec<u8>) -> Result<String> {
+        let name = format!("{}{:016x}", before(counter), Nonce::random().value());
+        let item = self.item(lease_key, &name, FIRST, cursors)?;
+        // An item that is there is this one, by a call that the SDK made twice; by now it may have been written over.
+        self.0.put(item, Update::default().when_absent(KIND)).await?;
+        Ok(name)
+    }
+
+    /// Writes cursors over those in an item. `false`: it is sealed or gone.
+    pub(super) async fn write_over(
+        &self,
+        lease_key: &str,
+        name: &str,
+        revision: u64,
+        cursors: Vec<u8>,
+    ) -> Result<bool> {
+        let item = self.item(lease_key, name, revision, cursors)?;
+        // An item that is gone is of no revision at all.
+        let condition = Update::default().when_less(REVISION, number_value(revision)).when_absent(SEALED);
+        Ok(match self.0.put(item, condition).await? {
+            calls::Written::Done(_) => true,
+            calls::Written::Refused(now) => {
+                let now = match now {
+                    Some(now) => Some(now),
+                    None => self.0.get(item_key(&kind(lease_key), name)).await?,
+                };
+                // Ours, by a call that the SDK made twice: nobody but the holder counts up.
+                now.is_some_and(|now| !now.contains_key(SEALED) && number(&now, REVISION) >= Some(revision))
+            }
+        })
+    }
+
+    /// Has an item of cursors never written over any more, and reads them; `None` when the lease has named others since.
+    pub(super) async fn seal(&self, lease_key: &str, name: &str, by: Nonce) -> Result<Option<Written>> {
+        let update = Update::default().set(SEALED, number_value(by.value())).when_present(KIND);
+        match self.0.update(item_key(&kind(lease_key), name), update).await? {
+            calls::Written::Done(item) => self.read_cursors(lease_key, &item).map(Some),
+            calls::Written::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Reads cursors; `None` when the lease has named others since.
+    pub(super) async fn cursors(&self, lease_key: &str, name: &str) -> Result<Option<Written>> {
+        let item = self.0.get(item_key(&kind(lease_key), name)).await?;
+        item.map(|item| self.read_cursors(lease_key, &item)).transpose()
+    }
+
+    fn item(&self, lease_key: &str, name: &str, revision: u64, cursors: Vec<u8>) -> Result<Item> {
         if cursors.len() > MOST {
             return Err(Error::invalid(format!(
                 "the cursors of the lease {lease_key:?} have {} bytes, and an item of DynamoDB has at most {MOST}: forget \
@@ -105,23 +161,20 @@ impl Second {
                 cursors.len()
             )));
         }
-        let name = format!("{}{:016x}", before(counter), Nonce::random().value());
-        let mut item = item_key(&kind(lease_key), &name);
+        let mut item = item_key(&kind(lease_key), name);
         item.insert(item::CURSORS.to_owned(), AttributeValue::B(Blob::new(cursors)));
-        self.0.put(item, Update::default()).await?;
-        Ok(name)
+        item.insert(REVISION.to_owned(), number_value(revision));
+        Ok(item)
     }
 
-    /// Reads cursors; `None` when the lease has named others since.
-    pub(super) async fn cursors(&self, lease_key: &str, name: &str) -> Result<Option<Written>> {
-        let Some(item) = self.0.get(item_key(&kind(lease_key), name)).await? else { return Ok(None) };
+    fn read_cursors(&self, lease_key: &str, item: &Item) -> Result<Written> {
         let damaged = || {
             let place = self.0.place();
             Error::invalid(format!("the cursors of the lease {lease_key:?} in {place} are damaged: reset the lease"))
         };
         let Some(AttributeValue::B(bytes)) = item.get(item::CURSORS) else { return Err(damaged()) };
         match Attribute::decode(bytes.as_ref()) {
-            Ok(Attribute::Here(written)) => Ok(Some(written)),
+            Ok(Attribute::Here(written)) => Ok(written),
             Ok(Attribute::Elsewhere(_)) => Err(damaged()),
             Err(unreadable) => {
                 Err(Error::invalid(format!("the lease {lease_key:?} cannot be read: {unreadable}")).because(unreadable))

@@ -80,13 +80,20 @@ impl LeaseStore for DynamoLeaseStore {
     async fn create(&self, lease: &Lease) -> Result<bool> {
         let rows = &*self.rows;
         let checkpoint = lease.checkpoint().map_or(Checkpoint::TrimHorizon, Checkpoint::of);
-        let cursors = match lease.inherited {
-            Some(_) if lease.cursors.is_empty() => None,
-            _ => Some(rows.place_cursors(lease, Some(checkpoint)).await?.0),
+        let (cursors, put) = match lease.inherited {
+            Some(_) if lease.cursors.is_empty() => (None, None),
+            _ => {
+                let (attribute, put) = rows.place_cursors(lease, Some(checkpoint)).await?;
+                (Some(attribute), put)
+            }
         };
         let item = item::create(&rows.keys, lease, checkpoint, cursors)?;
-        let put = rows.leases.put(item, Update::default().when_absent(item::LEASE_KEY)).await?;
-        Ok(matches!(put, Written::Done(_)))
+        let now = match rows.leases.put(item, Update::default().when_absent(item::LEASE_KEY)).await? {
+            Written::Done(_) => return Ok(true),
+            Written::Refused(told) => rows.now(&lease.key, told).await?,
+        };
+        rows.drop_unless_named(&lease.key, put, now.as_ref()).await?;
+        Ok(false)
     }
 
     async fn claim(&self, seen: &Lease, me: &WorkerId) -> Result<Option<HeldLease>> {
@@ -114,11 +121,26 @@ impl LeaseStore for DynamoLeaseStore {
             },
         };
         let row = rows.read(&item)?;
-        if let Some(Attribute::Elsewhere(name)) = &row.cursors {
-            rows.moved().insert(seen.key.clone(), vec![name.clone()]);
-            rows.second.sweep(&rows.lease_key(&seen.key)?, Some(row.lease.counter), Some(name)).await;
-        }
-        Ok(Some(HeldLease::new(rows.resolve(row).await?)))
+        let (counter, lease_key) = (row.lease.counter, rows.lease_key(&seen.key)?);
+        let name = match &row.cursors {
+            Some(Attribute::Elsewhere(name)) => name.clone(),
+            _ => {
+                rows.moves.claimed(&row.lease, None);
+                return Ok(Some(HeldLease::new(rows.resolve(row).await?)));
+            }
+        };
+        // The holder before may write over what it had until then; what it wrote is read with it.
+        let Some(written) = rows.second.seal(&lease_key, &name, nonce).await? else {
+            let now = rows.now(&seen.key, None).await?;
+            return match now.and_then(|now| item::number(&now, item::NONCE)) == Some(nonce.value()) {
+                true => Err(rows.gone(&lease_key)),
+                // Somebody has taken it from us already.
+                false => Ok(None),
+            };
+        };
+        rows.moves.claimed(&row.lease, Some(name.clone()));
+        rows.second.sweep(&lease_key, Some(counter), Some(&name)).await;
+        Ok(Some(HeldLease::new(row.resolved(Some(written)))))
     }
 
     async fn request(&self, seen: &Lease, me: &WorkerId) -> Result<bool> {
@@ -142,7 +164,7 @@ impl LeaseStore for DynamoLeaseStore {
 
     async fn release(&self, held: &mut HeldLease, last: Option<Progress>, to: Option<WorkerId>) -> Result<()> {
         let released = self.rows.write_held(held, last.as_ref(), Some(End { to })).await?;
-        self.rows.moved().remove(held.key());
+        self.rows.moves.forget(held.lease());
         // What is held knows of its end: letting go once more finds that it is lost.
         let mut lease = held.lease().clone();
         lease.counter = released.counter;
@@ -153,7 +175,7 @@ impl LeaseStore for DynamoLeaseStore {
     async fn reset(&self, seen: &Lease, to: &Progress) -> Result<bool> {
         let rows = &*self.rows;
         let nonce = Nonce::random();
-        let mut new = seen.clone();
+        let Some(mut new) = rows.seal(seen, nonce).await? else { return Ok(false) };
         if !to.cursors.is_empty() {
             rows.settle_inheritance(&mut new).await?;
             new.inherited = None;
@@ -169,29 +191,28 @@ impl LeaseStore for DynamoLeaseStore {
             .set(item::NONCE, number_value(nonce.value()))
             .when_equal(item::LEASE_COUNTER, number_value(seen.counter));
         let (update, put) = rows.with_cursors(update, &new).await?;
-        let done = match rows.leases.update(rows.item_key(&seen.key)?, update).await? {
-            Written::Done(_) => true,
-            Written::Refused(told) => {
-                let item = rows.now(&seen.key, told).await?;
-                item.and_then(|item| item::number(&item, item::NONCE)) == Some(nonce.value())
-            }
+        let now = match rows.leases.update(rows.item_key(&seen.key)?, update).await? {
+            Written::Done(item) => Some(item),
+            Written::Refused(told) => rows.now(&seen.key, told).await?,
         };
-        let lease_key = rows.lease_key(&seen.key)?;
+        let done = now.as_ref().and_then(|item| item::number(item, item::NONCE)) == Some(nonce.value());
         if done {
-            rows.second.sweep(&lease_key, Some(new.counter), put.as_deref()).await;
+            rows.second.sweep(&rows.lease_key(&seen.key)?, Some(new.counter), put.as_deref()).await;
         } else {
-            rows.second.drop_cursors(&lease_key, put.into_iter().collect()).await;
+            rows.drop_unless_named(&seen.key, put, now.as_ref()).await?;
         }
         Ok(done)
     }
 
     async fn remove(&self, seen: &Lease) -> Result<bool> {
         let rows = &*self.rows;
+        if rows.seal(seen, Nonce::random()).await?.is_none() {
+            return Ok(false);
+        }
         let condition = Update::default().when_equal(item::LEASE_COUNTER, number_value(seen.counter));
         let deleted = rows.leases.delete(rows.item_key(&seen.key)?, condition).await?;
         let removed = matches!(deleted, Written::Done(_));
         if removed {
-            rows.moved().remove(&seen.key);
             rows.second.sweep(&rows.lease_key(&seen.key)?, None, None).await;
         }
         Ok(removed)

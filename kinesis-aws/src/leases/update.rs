@@ -42,6 +42,18 @@ impl Update {
         self
     }
 
+    pub(super) fn when_less(mut self, name: &str, value: AttributeValue) -> Self {
+        let condition = format!("{} < {}", self.name(name), self.value(value));
+        self.conditions.push(condition);
+        self
+    }
+
+    pub(super) fn when_present(mut self, name: &str) -> Self {
+        let condition = format!("attribute_exists({})", self.name(name));
+        self.conditions.push(condition);
+        self
+    }
+
     pub(super) fn when_absent(mut self, name: &str) -> Self {
         let condition = format!("attribute_not_exists({})", self.name(name));
         self.conditions.push(condition);
@@ -92,13 +104,17 @@ mod tests {
         let number = || AttributeValue::N("1".into());
         let update = Update::default().set("a", number()).set("b", number()).add("c", number()).remove("d");
         let update = update.when_equal("a", number()).when_absent("e").when_absent_or_equal("f", number());
+        let update = update.when_present("g").when_less("a", number());
         assert_eq!(update.expression(), "SET #a = :v0, #b = :v1 ADD #c :v2 REMOVE #d");
         let condition = update.condition();
         assert_eq!(
             condition.as_deref(),
-            Some("#a = :v3 AND attribute_not_exists(#e) AND (attribute_not_exists(#f) OR #f = :v4)")
+            Some(
+                "#a = :v3 AND attribute_not_exists(#e) AND (attribute_not_exists(#f) OR #f = :v4) AND attribute_exists(#g) \
+                 AND #a < :v5"
+            )
         );
-        assert_eq!((update.names.len(), update.values.len()), (6, 5));
+        assert_eq!((update.names.len(), update.values.len()), (7, 6));
         assert_eq!(Update::default().condition(), None);
     }
 }

@@ -32,9 +32,11 @@ name! {
 ///
 /// [`conformance::leases`](crate::conformance) proves these rules for an implementation:
 ///
-/// 1. Of any number of racing writes on the same seen row, at most one succeeds.
+/// 1. Of any number of racing writes on the same seen row, at most one succeeds. Progress that leaves the counter alone is
+///    none of them.
 /// 2. A holder whose row was claimed by anybody else, its own worker included, gets
-///    [`LeaseLost`](crate::ErrorKind::LeaseLost) from every further write, and changes nothing.
+///    [`LeaseLost`](crate::ErrorKind::LeaseLost) from every further write, and changes nothing. Whoever has claimed a row
+///    knows all progress that was ever stored.
 /// 3. A cursor never moves back within a generation; [`reset`](Self::reset) alone may do that.
 /// 4. A write that was applied although its answer was lost is recognised by its nonce as the holder's own.
 /// 5. What the store does not know (other subscriptions' cursors, attributes of others) stays in the row.
@@ -51,6 +53,7 @@ name! {
 /// | `request` | `leaseOwner = :owner AND (attribute_not_exists(wantedBy) OR wantedBy = :me)` | `SET wantedBy = :me`; the counter stays |
 /// | `advance`, no progress | `leaseCounter = :c AND leaseOwner = :me AND attribute_not_exists(checkpointOwner)` | `SET leaseCounter = :c+1` |
 /// | `advance` with progress | `leaseCounter = :c AND leaseOwner = :me` | `SET leaseCounter = :c+1, checkpoint, checkpointSubSequenceNumber, cursors, ownerSwitchesSinceCheckpoint = 0`, `ADD childShardIds` at the end, `REMOVE` the pending checkpoint |
+/// | `advance` with progress of many subscriptions | | the cursors are written over in a second table, and the lease is left alone; the next renewal sets the checkpoint, too |
 /// | `release` | `leaseCounter = :c AND leaseOwner = :me` | as `advance` with the last progress, then `REMOVE leaseOwner`, or `SET leaseOwner = :to` |
 /// | `reset` | `leaseCounter = :c` | `SET leaseCounter = :c+2, nonce = :new, checkpoint, cursors`: a worker of the KCL takes one step for its own |
 /// | `remove` | `leaseCounter = :c` | delete the item |
@@ -97,6 +100,11 @@ pub trait LeaseStore: Debug + Send + Sync + 'static {
     async fn request(&self, seen: &Lease, me: &WorkerId) -> Result<bool>;
 
     /// Renews, and stores progress when there is some, in one conditional write.
+    ///
+    /// A store may keep progress apart from the lease. Progress alone does not renew then: the
+    /// [counter](Lease::counter) of what is held stays as its holder knew it, and the holder has to renew, without progress,
+    /// when its time has come. Without progress the counter moves always. Only a renewal is sure to learn who asks for the
+    /// lease.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! The keeper: the one owner of a held lease. It renews in time, stores progress, and lets the lease go in the end.
 //!
 //! It is a task of its own, so that no sink and no read can starve a renewal; and since renewing and storing go through
-//! one pair of hands, they cannot fence each other.
+//! one pair of hands, they cannot fence each other. Where a store keeps progress apart from the lease, only renewals hold
+//! it: they come at their own times, whatever becomes of progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,16 @@ pub(super) enum Kept {
 enum Written {
     Held,
     LetGo,
+}
+
+/// Progress that is not stored yet.
+#[derive(Debug, Default)]
+struct Unsaved {
+    progress: Option<Arc<Progress>>,
+    /// When it is tried again, where it has a time of its own: apart from the lease.
+    again: Option<Instant>,
+    /// Whether the store kept the last progress apart from the lease, so that it renewed nothing.
+    apart: bool,
 }
 
 #[derive(Debug)]
@@ -80,14 +91,16 @@ impl Keeper {
         let (interval, margin) = (self.failover / 3, self.failover / 10);
         let mut renewed = self.claimed;
         let mut due = renewed + interval;
-        let mut unsaved: Option<Arc<Progress>> = None;
+        let mut unsaved = Unsaved::default();
         let mut running = true;
         let mut handover: Option<(WorkerId, Instant)> = None;
         loop {
             let mut asked = false;
+            // What is stored apart from the lease does not renew it: a renewal that is due goes first.
+            let owed = unsaved.apart && due <= Instant::now() && !broken::is(Part::RenewalWaitsForDeliveries);
             tokio::select! {
                 biased;
-                changed = self.orders.changed(), if running => {
+                changed = self.orders.changed(), if running && !owed => {
                     asked = true;
                     running = changed.is_ok();
                     // A runner that is gone without a last word was aborted; its lease runs out by itself.
@@ -95,39 +108,56 @@ impl Keeper {
                         return Kept::Lost;
                     }
                 }
-                () = sleep_until(due), if !broken::is(Part::RenewalWaitsForDeliveries) => {}
+                () = sleep_until(unsaved.again.map_or(due, |again| again.min(due))),
+                    if !broken::is(Part::RenewalWaitsForDeliveries) => {}
             }
             if handover.as_ref().is_some_and(|(_, until)| *until <= Instant::now()) {
                 // A runner that is gone needs no command.
                 let _ = self.commands.send(Command::Stop);
             }
-            let order = self.orders.borrow_and_update().clone();
             let sent = Instant::now();
-            self.report_lateness(sent, due);
+            let order = self.order(asked, due <= sent, &mut unsaved);
+            let stores = matches!(&order, Order::Hold(Some(_)));
+            if !(stores && unsaved.apart) {
+                self.report_lateness(sent, due);
+            }
             // A store that does not answer must not hide that the time is over.
             let patience =
                 if broken::is(Part::ExpiryNotWatched) { self.failover * 1000 } else { self.failover - margin };
-            let write = self.write(order, asked, &mut unsaved, &mut handover);
+            let counter = self.held.lease().counter;
+            let write = self.write(order, &mut handover);
             let Ok(written) = timeout_at(renewed + patience, write).await else { return Kept::Lost };
+            // A store that keeps progress apart from the lease has left the counter as it was.
+            let mut apart = stores && self.held.lease().counter == counter;
             let written = match written {
                 Ok(Written::LetGo) => return Kept::Released,
-                Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => Ok(Written::Held),
+                Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => {
+                    apart = false;
+                    Ok(Written::Held)
+                }
                 written => written,
             };
             match written {
                 Ok(_) => {
-                    renewed = sent;
-                    due = sent + interval;
-                    if unsaved.take().is_some() {
+                    if !apart {
+                        renewed = sent;
+                        due = sent + interval;
+                    }
+                    if stores {
+                        unsaved = Unsaved { apart, ..Unsaved::default() };
                         self.observer.on(&Event::ProgressStored { shard: self.held.key().shard.clone() });
                     }
                 }
                 Err(error) if error.kind().is_retryable() => {
                     let (shard, kind) = (self.held.key().shard.clone(), error.kind());
-                    tracing::warn!(%shard, error = error.chain(), "the lease could not be renewed; trying again");
+                    tracing::warn!(%shard, error = error.chain(), "the lease could not be written; trying again");
                     self.observer.on(&Event::StoreFailed { shard, kind });
-                    let pause = error.retry_after().unwrap_or(interval / 8);
-                    due = (Instant::now() + pause).min(renewed + self.failover - margin);
+                    let again = Instant::now() + error.retry_after().unwrap_or(interval / 8);
+                    if stores && unsaved.apart {
+                        unsaved.again = Some(again);
+                    } else {
+                        due = again.min(renewed + self.failover - margin);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::LeaseLost => return Kept::Lost,
                 Err(error) => return Kept::Failed(error),
@@ -138,23 +168,33 @@ impl Keeper {
         }
     }
 
+    /// What is to be done now: what the runner has asked for, or what the time has come for.
+    fn order(&mut self, asked: bool, due: bool, unsaved: &mut Unsaved) -> Order {
+        // What the runner orders in the same moment stays unseen, so that it is done next; a last word is done at once.
+        let seen = asked || matches!(*self.orders.borrow(), Order::Release(_));
+        let order = if seen { self.orders.borrow_and_update().clone() } else { self.orders.borrow().clone() };
+        match order {
+            Order::Release(last) => Order::Release(last),
+            Order::Hold(progress) => {
+                // A renewal alone stores nothing that is stored already.
+                if let Some(progress) = progress.filter(|_| asked) {
+                    unsaved.progress = Some(progress);
+                }
+                let renews = unsaved.apart && due && !asked;
+                Order::Hold(unsaved.progress.clone().filter(|_| !renews))
+            }
+        }
+    }
+
     /// Does what is ordered. Dropped before its end, nobody knows what is stored: the lease has to be given up then.
-    async fn write(
-        &mut self,
-        order: Order,
-        asked: bool,
-        unsaved: &mut Option<Arc<Progress>>,
-        handover: &mut Option<(WorkerId, Instant)>,
-    ) -> Result<Written> {
+    async fn write(&mut self, order: Order, handover: &mut Option<(WorkerId, Instant)>) -> Result<Written> {
         match order {
             Order::Release(last) => {
                 let to = handover.as_ref().map(|(asker, _)| asker.clone());
                 self.store.release(&mut self.held, Some((*last).clone()), to).await.map(|()| Written::LetGo)
             }
             Order::Hold(progress) => {
-                // A renewal alone stores nothing that is stored already.
-                *unsaved = progress.filter(|_| asked).or(unsaved.take());
-                let renewed = self.store.advance(&mut self.held, unsaved.as_deref()).await?;
+                let renewed = self.store.advance(&mut self.held, progress.as_deref()).await?;
                 self.heed(renewed, handover);
                 Ok(Written::Held)
             }
@@ -187,3 +227,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,3 +22,9 @@ impl Harness for InDynamo {
 async fn it_conforms() {
     conformance::leases(async || InDynamo(Server::start().await.many_streams().await)).await;
 }
+
+/// Every lease as one with a thousand subscriptions: its cursors are apart, and most progress leaves the lease alone.
+#[tokio::test]
+async fn it_conforms_with_all_cursors_in_the_second_table() {
+    conformance::leases(async || InDynamo(Server::start().await.apart(true).await)).await;
+}

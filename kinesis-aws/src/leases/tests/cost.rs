@@ -52,16 +52,18 @@ struct Cost {
     renewal: f64,
     calls: usize,
     commit: f64,
+    /// The renewal after that.
+    next: (usize, f64),
 }
 
 /// The figures of the guide. They change when the format does: change both.
 #[tokio::test]
 async fn a_renewal_and_a_commit_are_one_write_each() {
     for (subscriptions, wanted) in [
-        (1, Cost { bytes: 400, renewal: 1.0, calls: 1, commit: 1.0 }),
-        (10, Cost { bytes: 730, renewal: 1.0, calls: 1, commit: 1.0 }),
-        (50, Cost { bytes: 2240, renewal: 3.0, calls: 1, commit: 3.0 }),
-        (1000, Cost { bytes: 380, renewal: 1.0, calls: 3, commit: 77.0 }),
+        (1, Cost { bytes: 400, renewal: 1.0, calls: 1, commit: 1.0, next: (1, 1.0) }),
+        (10, Cost { bytes: 730, renewal: 1.0, calls: 1, commit: 1.0, next: (1, 1.0) }),
+        (50, Cost { bytes: 2240, renewal: 3.0, calls: 1, commit: 3.0, next: (1, 3.0) }),
+        (1000, Cost { bytes: 380, renewal: 1.0, calls: 1, commit: 38.0, next: (1, 1.0) }),
     ] {
         let server = Server::start().await;
         let (store, mut held) = lease(&server, subscriptions).await;
@@ -71,12 +73,30 @@ async fn a_renewal_and_a_commit_are_one_write_each() {
         let renewal = server.consumed.take();
         store.advance(&mut held, Some(&progress(subscriptions, 1))).await.unwrap();
         let commit = server.consumed.take();
-        assert_eq!((renewal.0, renewal.1, commit.1), (1, 0.0, 0.0), "a renewal is one write, and nothing is read");
+        // This one takes the checkpoint along, where the commit has left the lease alone.
+        store.advance(&mut held, None).await.unwrap();
+        let next = server.consumed.take();
+        let read = (renewal.1, commit.1, next.1);
+        assert_eq!((renewal.0, read), (1, (0.0, 0.0, 0.0)), "a renewal is one write, and nothing is read");
         // A nonce has more digits or less.
         let bytes = if bytes.abs_diff(wanted.bytes) <= 8 { wanted.bytes } else { bytes };
-        let cost = Cost { bytes, renewal: renewal.2, calls: commit.0, commit: commit.2 };
+        let cost = Cost { bytes, renewal: renewal.2, calls: commit.0, commit: commit.2, next: (next.0, next.2) };
         assert_eq!(cost, wanted, "{subscriptions} subscriptions");
     }
+}
+
+/// What the guide says of a thousand subscriptions: a lease that changes hands, and the commit that is no step forward.
+#[tokio::test]
+async fn many_cursors_cost_more_when_a_lease_changes_hands() {
+    let server = Server::start().await;
+    let (store, _) = lease(&server, 1000).await;
+    let seen = store.list().await.unwrap().remove(0);
+    server.consumed.take();
+    let mut held = store.claim(&seen, &"ip-10-0-0-8-0c3c8e5b".into()).await.unwrap().unwrap();
+    let claim = server.consumed.take();
+    store.advance(&mut held, Some(&progress(1000, 1))).await.unwrap();
+    let first = server.consumed.take();
+    assert_eq!(((claim.0, claim.2), (first.0, first.2)), ((3, 39.0), (3, 77.0)));
 }
 
 #[tokio::test]

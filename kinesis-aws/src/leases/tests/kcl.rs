@@ -11,14 +11,14 @@ use super::rig::{Server, orders};
 const SHARD: &str = "shardId-000000000000";
 
 /// A worker of the KCL 2.x and the lease it holds, with the conditions and updates of its refresher.
-struct KclWorker {
+pub(super) struct KclWorker {
     client: Client,
     table: String,
     counter: u64,
 }
 
 impl KclWorker {
-    async fn look(server: &Server) -> Self {
+    pub(super) async fn look(server: &Server) -> Self {
         let AttributeValue::N(counter) = &server.item(SHARD).await["leaseCounter"] else { panic!("it is a number") };
         Self { client: server.client(), table: server.table.clone(), counter: counter.parse().unwrap() }
     }
@@ -44,7 +44,7 @@ impl KclWorker {
         written.is_ok()
     }
 
-    async fn take(&mut self) -> bool {
+    pub(super) async fn take(&mut self) -> bool {
         let me = AttributeValue::S("kcl".into());
         self.write(
             "leaseOwner = :me REMOVE checkpointOwner ADD ownerSwitchesSinceCheckpoint :one",
@@ -57,7 +57,7 @@ impl KclWorker {
         self.write("leaseOwner = :me", &[(":me", AttributeValue::S("kcl".into()))]).await
     }
 
-    async fn checkpoint(&mut self, word: &str, sub: u64) -> bool {
+    pub(super) async fn checkpoint(&mut self, word: &str, sub: u64) -> bool {
         let update = "checkpoint = :c, checkpointSubSequenceNumber = :s, ownerSwitchesSinceCheckpoint = :o \
                       REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState";
         let number = |number: u64| AttributeValue::N(number.to_string());

@@ -64,6 +64,13 @@ impl Server {
         Arc::new(self.builder().stream(&orders()).connect().await.unwrap())
     }
 
+    /// A store that has all cursors in the second table.
+    pub(super) async fn apart(&self, many_streams: bool) -> Arc<DynamoLeaseStore> {
+        let builder = self.builder().most_cursors(0);
+        let builder = if many_streams { builder.multi_stream(true) } else { builder.stream(&orders()) };
+        Arc::new(builder.connect().await.unwrap())
+    }
+
     pub(super) fn client(&self) -> Client {
         Client::new(&self.config)
     }

@@ -2,25 +2,11 @@
 
 use std::time::Duration;
 
-use kinesis_core::lease::{Cursor, CursorPosition, Progress};
-use kinesis_core::{ErrorKind, Lease, LeaseStore, SequenceNumber, Shard, ShardKey, StartPosition, SubscriptionRecord};
+use kinesis_core::lease::{Cursor, Progress};
+use kinesis_core::{ErrorKind, Lease, LeaseStore, Shard, StartPosition, SubscriptionRecord};
 
+use super::many::{MANY, key, many};
 use super::rig::{Fault, Server, orders};
-
-const MANY: u64 = 600;
-
-fn after(n: u64) -> CursorPosition {
-    CursorPosition::Next(StartPosition::After(SequenceNumber::from(n)))
-}
-
-/// Progress of so many subscriptions that their cursors do not fit into the lease.
-fn many(n: u64) -> Progress {
-    Progress::new((0..MANY).map(|name| (format!("subscription-{name}").into(), Cursor::new(1, after(n + name)))))
-}
-
-fn key() -> ShardKey {
-    ShardKey::new(&orders(), &"shardId-000000000000".into())
-}
 
 #[tokio::test]
 async fn many_cursors_move_out_and_few_move_back() {
@@ -96,17 +82,26 @@ async fn lost_answers_leave_one_set_of_cursors() {
     let row = async || store.get(&key()).await.unwrap().unwrap();
     let mut held = store.claim(&row().await, &"us".into()).await.unwrap().unwrap();
     store.advance(&mut held, Some(&many(1))).await.unwrap();
+    // Each is a seek, which goes by the lease.
+    let mut generation = 1;
+    let mut sought = |n: u64| {
+        generation += 1;
+        Progress::new(many(n).cursors.into_iter().map(|(name, it)| (name, Cursor::new(generation, it.position))))
+    };
     for operation in ["PutItem", "UpdateItem", "DeleteItem"] {
         for fault in [Fault::LoseReply, Fault::LoseRequest] {
             server.wire.fail(operation, [fault]);
-            let written = store.advance(&mut held, Some(&many(2))).await;
+            let written = store.advance(&mut held, Some(&sought(3))).await;
             assert_eq!(written.is_ok(), operation == "DeleteItem", "{operation} {fault:?}: cleaning up may fail");
-            store.advance(&mut held, Some(&many(3))).await.unwrap();
+            let last = sought(2);
+            store.advance(&mut held, Some(&last)).await.unwrap();
             assert_eq!(row().await, *held.lease(), "{operation} {fault:?}");
+            assert_eq!(row().await.cursors, last.cursors, "{operation} {fault:?}");
         }
     }
+    let last = row().await.cursors;
     store.claim(&row().await, &"next".into()).await.unwrap().unwrap();
-    assert_eq!((row().await.cursors, server.moved().await), (many(3).cursors, 1));
+    assert_eq!((row().await.cursors, server.moved().await), (last, 1));
     assert!(server.wire.is_done());
 }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::super::journal::Journal;
 use super::super::{Seen, Story, Tale, Violation};
+use super::beside::Beside;
 use super::luck::Luck;
 use super::plan::{NAMES, Plan};
 
@@ -49,6 +50,7 @@ pub(super) struct State {
     /// Which workers are of the KCL.
     kcl: BTreeSet<usize>,
     lost: BTreeMap<(usize, ShardId), Instant>,
+    pub(super) beside: Beside,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +96,7 @@ impl Model {
             alive: BTreeSet::new(),
             kcl: BTreeSet::new(),
             lost: BTreeMap::new(),
+            beside: Beside::new(plan.apart),
         })))
     }
 
@@ -135,6 +138,7 @@ impl State {
 
     pub(super) fn is_of_the_kcl(&mut self, worker: usize) {
         self.kcl.insert(worker);
+        self.beside.knows_one_table(worker);
     }
 
     /// The records of a shard in their order, and whether no more will come.
@@ -250,14 +254,23 @@ impl State {
         self.written.insert(shard.clone(), (Some(worker), Instant::now()));
     }
 
-    /// A worker has written on a lease that was so before.
-    pub(super) fn written(&mut self, worker: usize, before: &Lease, me: &WorkerId, progress: Option<&Progress>) {
+    /// A worker has written on a lease that was so before; what it has written beside it renews nothing.
+    pub(super) fn written(
+        &mut self,
+        worker: usize,
+        before: &Lease,
+        me: &WorkerId,
+        progress: Option<&Progress>,
+        beside: bool,
+    ) {
         self.journal.beat();
         let shard = before.key.shard.clone();
         if before.owner.as_ref() != Some(me) {
             self.violate("a fenced worker writes nothing", format!("worker {worker} on {shard} of {:?}", before.owner));
         }
-        self.written.insert(shard.clone(), (Some(worker), Instant::now()));
+        if !beside {
+            self.written.insert(shard.clone(), (Some(worker), Instant::now()));
+        }
         for (name, cursor) in progress.iter().flat_map(|progress| &progress.cursors) {
             let stored = before.cursors.get(name);
             if stored.is_some_and(|stored| !cursor.supersedes(stored)) {

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     /// Nothing goes wrong: workers only come and stop.
     pub(super) healthy: bool,
     pub(super) store: Odds,
+    /// The store keeps progress apart from the lease, where it is steps forward alone: it renews nothing.
+    pub(super) apart: bool,
     /// How likely the rows that a worker reads are those that it read before.
     pub(super) stale: f64,
     pub(super) happenings: Vec<(Duration, Happening)>,
@@ -84,6 +86,7 @@ impl Plan {
             stale: most(rng, 0.3),
             happenings,
             seed: rng.u64(..),
+            apart: rng.bool(),
         }
     }
 }

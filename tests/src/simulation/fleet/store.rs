@@ -152,16 +152,29 @@ impl Watched {
         self.inner.get(held.key()).await
     }
 
+    /// The row as workers see it: what was written beside the lease does not count.
+    fn shown(&self, mut row: Lease) -> Lease {
+        row.counter -= self.model.state().beside.count(&row.key.shard);
+        row
+    }
+
+    /// What a worker has seen, as the store counts.
+    fn counted(&self, seen: &Lease) -> Lease {
+        let mut row = seen.clone();
+        row.counter += self.model.state().beside.count(&row.key.shard);
+        row
+    }
+
     /// A store that fences nobody: whoever has lost a lease has it again.
     async fn unfenced(&self, held: &mut HeldLease) -> Result<()> {
         if broken::is(Part::StoreDoesNotFence)
             && let Some(row) = self.inner.get(held.key()).await?
-            && row.counter != held.lease().counter
+            && row.counter != self.counted(held.lease()).counter
             && let Some(me) = held.lease().owner.clone()
             && let Some(again) = self.inner.claim(&row, &me).await?
         {
-            self.model.state().written(self.worker, &row, &me, None);
-            *held = again;
+            self.model.state().written(self.worker, &row, &me, None, false);
+            *held = HeldLease::new(self.shown(again.lease().clone()));
         }
         Ok(())
     }
@@ -171,11 +184,11 @@ impl Watched {
 #[deny(clippy::missing_trait_methods)]
 impl LeaseStore for Watched {
     async fn list(&self) -> Result<Vec<Lease>> {
-        self.inner.list().await
+        Ok(self.inner.list().await?.into_iter().map(|row| self.shown(row)).collect())
     }
 
     async fn get(&self, key: &ShardKey) -> Result<Option<Lease>> {
-        self.inner.get(key).await
+        Ok(self.inner.get(key).await?.map(|row| self.shown(row)))
     }
 
     async fn create(&self, lease: &Lease) -> Result<bool> {
@@ -184,11 +197,11 @@ impl LeaseStore for Watched {
 
     async fn claim(&self, seen: &Lease, me: &WorkerId) -> Result<Option<HeldLease>> {
         let before = self.inner.get(&seen.key).await?;
-        let held = self.inner.claim(seen, me).await?;
+        let held = self.inner.claim(&self.counted(seen), me).await?;
         if held.is_some() {
             self.model.state().claimed(self.worker, before.as_ref().unwrap_or(seen), me);
         }
-        Ok(held)
+        Ok(held.map(|held| HeldLease::new(self.shown(held.lease().clone()))))
     }
 
     async fn request(&self, seen: &Lease, me: &WorkerId) -> Result<bool> {
@@ -197,12 +210,21 @@ impl LeaseStore for Watched {
 
     async fn advance<'a>(&self, held: &mut HeldLease, progress: Option<&'a Progress>) -> Result<Renewed> {
         self.unfenced(held).await?;
-        let (before, me) = (self.before(held).await?, held.lease().owner.clone());
+        let (before, me, known) = (self.before(held).await?, held.lease().owner.clone(), held.lease().counter);
         let renewed = self.inner.advance(held, progress).await?;
+        let mut beside = false;
         if let (Some(before), Some(me)) = (before, me) {
-            self.model.state().written(self.worker, &before, &me, progress);
+            let mut state = self.model.state();
+            beside = state.beside.takes(self.worker, &before, progress);
+            state.written(self.worker, &before, &me, progress, beside);
         }
-        Ok(renewed)
+        let mut lease = self.shown(held.lease().clone());
+        if beside {
+            // Nobody has looked at the lease: what was written there without an answer is not known yet, nor who asks.
+            lease.counter = known;
+        }
+        held.written(lease);
+        Ok(if beside { Renewed::Held } else { renewed })
     }
 
     async fn release(&self, held: &mut HeldLease, last: Option<Progress>, to: Option<WorkerId>) -> Result<()> {
@@ -211,18 +233,22 @@ impl LeaseStore for Watched {
         self.inner.release(held, last.clone(), to.clone()).await?;
         if let (Some(before), Some(me)) = (before, me) {
             let mut state = self.model.state();
-            state.written(self.worker, &before, &me, last.as_ref());
+            state.written(self.worker, &before, &me, last.as_ref(), false);
             state.let_go(&before.key.shard, to.is_some());
         }
         Ok(())
     }
 
     async fn reset(&self, seen: &Lease, to: &Progress) -> Result<bool> {
-        self.inner.reset(seen, to).await
+        self.inner.reset(&self.counted(seen), to).await
     }
 
     async fn remove(&self, seen: &Lease) -> Result<bool> {
-        self.inner.remove(seen).await
+        let removed = self.inner.remove(&self.counted(seen)).await?;
+        if removed {
+            self.model.state().beside.is_removed(&seen.key.shard);
+        }
+        Ok(removed)
     }
 
     async fn subscriptions(&self) -> Result<Vec<SubscriptionRecord>> {
