@@ -113,6 +113,8 @@ parts! {
     RenewalWaitsForDeliveries = "renewal-waits-for-deliveries",
     /// A write on a lease that had no answer is taken for one that was accepted.
     LostReplyIsSuccess = "lost-reply-is-success",
+    /// Progress that the store keeps apart from the lease is taken for a renewal.
+    ProgressCountsAsRenewal = "progress-counts-as-renewal",
     /// Who cannot renew a lease does not look at the clock, and works on until it is told.
     ExpiryNotWatched = "expiry-not-watched",
     /// Whether a lease has run out is told by the time of day, and the clocks of two machines are hours apart.

@@ -128,7 +128,8 @@ impl Keeper {
             let write = self.write(order, &mut handover);
             let Ok(written) = timeout_at(renewed + patience, write).await else { return Kept::Lost };
             // A store that keeps progress apart from the lease has left the counter as it was.
-            let mut apart = stores && self.held.lease().counter == counter;
+            let stayed = self.held.lease().counter == counter && !broken::is(Part::ProgressCountsAsRenewal);
+            let mut apart = stores && stayed;
             let written = match written {
                 Ok(Written::LetGo) => return Kept::Released,
                 Err(error) if error.kind().is_retryable() && broken::is(Part::LostReplyIsSuccess) => {
