@@ -29,7 +29,7 @@ const LONGEST_ERROR: usize = 7000;
 const SHORTEST: usize = 60;
 
 thread_local! {
-    static RUNTIME: Runtime = Builder::new_current_thread().build().expect("a runtime of one thread needs nothing");
+    static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().expect("a runtime of one thread needs nothing");
 }
 
 /// Answers a request whose body comes in frames of these lengths; says whether it brought events.

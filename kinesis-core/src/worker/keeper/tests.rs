@@ -206,6 +206,19 @@ async fn a_slow_store_that_is_always_asked_renews_in_time() {
     assert!(!work.keeper.is_finished());
 }
 
+/// Once it was taken for seen, when a renewal that was due went first, and was stored with the next one or never.
+#[tokio::test(start_paused = true)]
+async fn progress_that_is_ordered_while_a_renewal_goes_first_is_stored_after_it() {
+    let store = Apart::new(SECOND + SECOND / 2);
+    let work = work(&store).await;
+    // The first says that progress is apart; the second is under way when the renewal falls due and the third is ordered.
+    for (nth, millis) in [1_000, 1_600, 900].into_iter().enumerate() {
+        work.order(Duration::from_millis(millis), nth as u64..nth as u64 + 1).await;
+    }
+    sleep(4 * SECOND).await;
+    assert_eq!((store.renewals(), store.progress()), (vec![4.1], vec![0, 1, 2]));
+}
+
 /// Letting go stores the last progress with the lease, as ever.
 #[tokio::test(start_paused = true)]
 async fn a_last_word_is_stored_with_the_lease() {
