@@ -98,12 +98,12 @@ async fn each_way(tell: impl AsyncFn(&str, KinesisSourceBuilder, MemoryStream, W
 async fn a_sink_that_blocks_for_ten_minutes_loses_nothing_though_iterators_expire() {
     each_way(async |way, source, stream, _| {
         let story = async {
-            for n in 0..30 {
+            for n in 0..24 {
                 put(&stream, n * 40, 40);
                 sleep(30 * SECOND).await;
             }
         };
-        until(way, source, 1200, 600 * SECOND, story).await;
+        until(way, source, 960, 600 * SECOND, story).await;
     })
     .await;
 }

@@ -18,6 +18,8 @@ pub(super) struct Journal {
     began: Instant,
     /// How many more things may happen, logged or not.
     beats: u64,
+    /// Whether there is a bound to them.
+    is_bounded: bool,
     /// How many more happened all the same.
     over: u32,
     /// Told when no more may.
@@ -27,7 +29,8 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn new(beats: u64) -> Self {
-        Self { began: Instant::now(), beats, over: 0, spins: Arc::default(), lines: Vec::new() }
+        let (began, is_bounded) = (Instant::now(), beats < u64::MAX);
+        Self { began, beats, is_bounded, over: 0, spins: Arc::default(), lines: Vec::new() }
     }
 
     /// Says when the story turns in circles. It has to be ended then: nothing more is logged.
@@ -64,6 +67,14 @@ impl Journal {
         if !self.is_full() {
             let at = self.began.elapsed();
             self.lines.push(format!("{:>4}.{:03} {what}", at.as_secs(), at.subsec_millis()));
+        }
+    }
+
+    /// Appends what was broken. A story with a bound is told only to see whether something is, and ends here.
+    pub(super) fn violation(&mut self, promise: &str, evidence: &str) {
+        self.append(format_args!("VIOLATION {promise}: {evidence}"));
+        if self.is_bounded {
+            self.beats = 0;
         }
     }
 

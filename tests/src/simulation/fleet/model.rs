@@ -113,7 +113,7 @@ impl Model {
 impl State {
     pub(super) fn violate(&mut self, promise: &'static str, evidence: String) {
         if self.violations.len() < 3 {
-            self.journal.append(format_args!("VIOLATION {promise}: {evidence}"));
+            self.journal.violation(promise, &evidence);
             self.violations.push(Violation { promise, evidence, line: self.journal.len() });
         }
     }

@@ -180,7 +180,7 @@ impl State {
     pub(super) fn violate(&mut self, promise: &'static str, evidence: String) {
         // The first few tell the story; what follows from them does not.
         if self.violations.len() < 3 {
-            self.journal.append(format_args!("VIOLATION {promise}: {evidence}"));
+            self.journal.violation(promise, &evidence);
             self.violations.push(Violation { promise, evidence, line: self.journal.len() });
         }
     }
