@@ -94,6 +94,18 @@ impl Rounds {
         self.units as f64 / self.median(|round| round.wall).as_secs_f64()
     }
 
+    /// The rate in relation to that of others whose rounds came in between: the median of what neighbours make, because what
+    /// a shared machine has left changes from one minute to the next.
+    #[must_use]
+    pub fn rate_beside(&self, others: &Self) -> f64 {
+        let seconds = |rounds: &Self, round: &Round| round.wall.as_secs_f64() / rounds.units as f64;
+        let neighbours = self.rounds.iter().zip(&others.rounds);
+        let mut ratios: Vec<f64> =
+            neighbours.map(|(ours, theirs)| seconds(others, theirs) / seconds(self, ours)).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
+
     /// Processor microseconds a unit, of the median round.
     #[must_use]
     pub fn cpu_micros(&self) -> f64 {
