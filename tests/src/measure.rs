@@ -100,10 +100,7 @@ impl Rounds {
     pub fn rate_beside(&self, others: &Self) -> f64 {
         let seconds = |rounds: &Self, round: &Round| round.wall.as_secs_f64() / rounds.units as f64;
         let neighbours = self.rounds.iter().zip(&others.rounds);
-        let mut ratios: Vec<f64> =
-            neighbours.map(|(ours, theirs)| seconds(others, theirs) / seconds(self, ours)).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        ratios[ratios.len() / 2]
+        median(neighbours.map(|(ours, theirs)| seconds(others, theirs) / seconds(self, ours)))
     }
 
     /// Processor microseconds a unit, of the median round.
@@ -123,6 +120,18 @@ impl fmt::Display for Rounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>12.0} a second, {:>7.3} µs CPU each", self.rate(), self.cpu_micros())
     }
+}
+
+/// The value in the middle.
+///
+/// # Panics
+///
+/// Without any value.
+#[must_use]
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Prints the line that says whether a goal of at least `bound` is met.
