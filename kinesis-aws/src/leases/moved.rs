@@ -173,7 +173,7 @@ mod tests {
         cursors.iter().map(cursor).collect()
     }
 
-    /// What is no step forward has to go by the lease: written beside it, it could be passed over.
+    /// What is no step forward has to go by the lease: stored apart from it, it could be passed over.
     #[test]
     fn a_step_forward_is_neither_new_nor_sought_nor_pinned() {
         let after = |n: u64| StartPosition::After(SequenceNumber::from(n));

@@ -1,4 +1,4 @@
-//! Progress beside the lease: a holder writes its cursors over in the second table, and leaves the lease alone.
+//! Progress apart from the lease: a holder writes its cursors over in the second table, and leaves the lease alone.
 //!
 //! The lease's checkpoint stays behind until the next renewal. That is safe as long as no cursor is behind it: a worker of
 //! the KCL that takes the lease meanwhile reads from the checkpoint on, and what it has done counts for every cursor that is

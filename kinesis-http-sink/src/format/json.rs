@@ -1,4 +1,4 @@
-//! JSON put behind what is there: what most of a record's cost is goes eight bytes at a time.
+//! JSON, put behind what is there. Strings are most of what writing a record costs, so they go eight bytes at a time.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -7,7 +7,7 @@
 //!
 //! Every accepted write on a lease is judged by the worker that made it, and every record when it reaches a subscriber.
 
-mod beside;
+mod apart;
 mod kcl;
 mod luck;
 mod model;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::journal::Journal;
 use super::super::{Seen, Story, Tale, Violation};
-use super::beside::Beside;
+use super::apart::Apart;
 use super::luck::Luck;
 use super::plan::{NAMES, Plan};
 
@@ -50,7 +50,7 @@ pub(super) struct State {
     /// Which workers are of the KCL.
     kcl: BTreeSet<usize>,
     lost: BTreeMap<(usize, ShardId), Instant>,
-    pub(super) beside: Beside,
+    pub(super) apart: Apart,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ impl Model {
             alive: BTreeSet::new(),
             kcl: BTreeSet::new(),
             lost: BTreeMap::new(),
-            beside: Beside::new(plan.apart),
+            apart: Apart::new(plan.apart),
         })))
     }
 
@@ -138,7 +138,7 @@ impl State {
 
     pub(super) fn is_of_the_kcl(&mut self, worker: usize) {
         self.kcl.insert(worker);
-        self.beside.knows_one_table(worker);
+        self.apart.knows_one_table(worker);
     }
 
     /// The records of a shard in their order, and whether no more will come.
@@ -254,21 +254,21 @@ impl State {
         self.written.insert(shard.clone(), (Some(worker), Instant::now()));
     }
 
-    /// A worker has written on a lease that was so before; what it has written beside it renews nothing.
+    /// A worker has written on a lease that was so before; what it has stored apart from it renews nothing.
     pub(super) fn written(
         &mut self,
         worker: usize,
         before: &Lease,
         me: &WorkerId,
         progress: Option<&Progress>,
-        beside: bool,
+        apart: bool,
     ) {
         self.journal.beat();
         let shard = before.key.shard.clone();
         if before.owner.as_ref() != Some(me) {
             self.violate("a fenced worker writes nothing", format!("worker {worker} on {shard} of {:?}", before.owner));
         }
-        if !beside {
+        if !apart {
             self.written.insert(shard.clone(), (Some(worker), Instant::now()));
         }
         for (name, cursor) in progress.iter().flat_map(|progress| &progress.cursors) {

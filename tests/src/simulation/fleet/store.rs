@@ -152,16 +152,16 @@ impl Watched {
         self.inner.get(held.key()).await
     }
 
-    /// The row as workers see it: what was written beside the lease does not count.
+    /// The row as workers see it: what was stored apart from the lease does not count.
     fn shown(&self, mut row: Lease) -> Lease {
-        row.counter -= self.model.state().beside.count(&row.key.shard);
+        row.counter -= self.model.state().apart.count(&row.key.shard);
         row
     }
 
     /// What a worker has seen, as the store counts.
     fn counted(&self, seen: &Lease) -> Lease {
         let mut row = seen.clone();
-        row.counter += self.model.state().beside.count(&row.key.shard);
+        row.counter += self.model.state().apart.count(&row.key.shard);
         row
     }
 
@@ -212,19 +212,19 @@ impl LeaseStore for Watched {
         self.unfenced(held).await?;
         let (before, me, known) = (self.before(held).await?, held.lease().owner.clone(), held.lease().counter);
         let renewed = self.inner.advance(held, progress).await?;
-        let mut beside = false;
+        let mut apart = false;
         if let (Some(before), Some(me)) = (before, me) {
             let mut state = self.model.state();
-            beside = state.beside.takes(self.worker, &before, progress);
-            state.written(self.worker, &before, &me, progress, beside);
+            apart = state.apart.takes(self.worker, &before, progress);
+            state.written(self.worker, &before, &me, progress, apart);
         }
         let mut lease = self.shown(held.lease().clone());
-        if beside {
+        if apart {
             // Nobody has looked at the lease: what was written there without an answer is not known yet, nor who asks.
             lease.counter = known;
         }
         held.written(lease);
-        Ok(if beside { Renewed::Held } else { renewed })
+        Ok(if apart { Renewed::Held } else { renewed })
     }
 
     async fn release(&self, held: &mut HeldLease, last: Option<Progress>, to: Option<WorkerId>) -> Result<()> {
@@ -246,7 +246,7 @@ impl LeaseStore for Watched {
     async fn remove(&self, seen: &Lease) -> Result<bool> {
         let removed = self.inner.remove(&self.counted(seen)).await?;
         if removed {
-            self.model.state().beside.is_removed(&seen.key.shard);
+            self.model.state().apart.is_removed(&seen.key.shard);
         }
         Ok(removed)
     }
