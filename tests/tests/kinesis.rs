@@ -67,7 +67,7 @@ async fn until(
         .ordering(Ordering::per_key(4))
         .batch(BatchPolicy::of(10));
     let source = source.connect().await.unwrap_or_else(|error| panic!("{way}: {error}"));
-    let pipeline = Pipeline::builder("stories", source).subscribe(subscription).build().unwrap();
+    let pipeline = Pipeline::builder("stories", source).idle(SECOND).subscribe(subscription).build().unwrap();
     let all_there = async {
         while arrived.count() < count {
             sleep(SECOND / 10).await;

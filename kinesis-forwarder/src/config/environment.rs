@@ -117,11 +117,16 @@ fn subscribers(table: &mut Table, set: Vec<(&str, &String, Origin)>, found: &Fou
     }
     let nobody = Origin::Variable(Rc::from(""));
     let empty = Node { value: Value::List(Vec::new()), origin: nobody.clone() };
+    let is_new = !table.contains_key("subscribers");
     let list = table.entry("subscribers".to_owned()).or_insert(Field { named: nobody, node: empty });
     // What is no list is told when it is read.
     let Value::List(list) = &mut list.node.value else { return };
     for (name, layer) in layers {
         lay_over_one(list, &name, layer, found);
+    }
+    // A list that nobody came into is none: what is said of it has the place of the whole.
+    if is_new && list.is_empty() {
+        table.remove("subscribers");
     }
 }
 

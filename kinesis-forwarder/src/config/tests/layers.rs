@@ -47,6 +47,26 @@ fn variables_win_over_the_file_and_flags_over_both() {
     assert!(matches!(&config.source, Some(Source::Input(path)) if path == Path::new("-")));
 }
 
+/// The list that variables had begun for nobody came from nowhere, and what was told of it began with a colon.
+#[test]
+fn variables_of_a_subscriber_that_nobody_has_are_told_with_their_place() {
+    let file = Temp::with("nobody.toml", "[source]\nstream = \"orders\"\n");
+    for (field, value, why) in [
+        ("HEADERS", "no colon", "line 1 has no colon"),
+        ("FORMAT", "original", "there is no subscriber AUDIT: name one that there is, or set its URL"),
+    ] {
+        let variable = format!("KINESIS_FORWARDER_SUBSCRIBERS_AUDIT_{field}");
+        let told = of_run(&file.shown(), &[], &variables(&[(&variable, value)])).unwrap_err();
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        let places =
+            [format!("{}:1:1: subscribers: there is no subscriber", file.shown()), format!("{variable}: {why}")];
+        assert!(
+            told.len() == 2 && places.iter().all(|place| told.iter().any(|line| line.starts_with(place))),
+            "{told:#?}"
+        );
+    }
+}
+
 #[test]
 fn an_input_is_enough_to_try_the_subscribers_of_a_stream() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/forwarder.example.toml");

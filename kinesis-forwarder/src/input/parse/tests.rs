@@ -231,9 +231,10 @@ proptest! {
         let _ = read(&bytes[..]);
     }
 
-    /// What stands before the first broken byte is read, wherever that is.
+    /// What stands before the first broken byte is read, wherever that is. A byte order mark alone is no damage: as the
+    /// whole of an input it is a start without an end, which failed here once in many thousand cases.
     #[test]
-    fn everything_before_the_damage_is_read(good in 0..20usize, rest in "[^{ \t\r\n]{1,20}") {
+    fn everything_before_the_damage_is_read(good in 0..20usize, rest in "[^{ \t\r\n\u{feff}][^{ \t\r\n]{0,19}") {
         let mut text = "{\"channel\":\"a\",\"data\":\"\"}\n".repeat(good);
         text.push_str(&rest);
         let (records, error) = read(text.as_bytes());
