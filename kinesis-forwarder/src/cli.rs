@@ -169,7 +169,7 @@ pub struct Run {
     /// input; of a stream a record is tried for a day.
     #[arg(long, value_name = "DURATION", value_parser = checked(duration))]
     pub max_age: Option<String>,
-    /// How many records a subscriber gets at once; the order within a partition key is kept. Default: 8.
+    /// How many records of a shard a subscriber gets at once; the order within a partition key is kept. Default: 8.
     #[arg(long, value_name = "N")]
     pub parallel: Option<NonZeroUsize>,
     /// The address at which /healthz, /readyz and /metrics answer. Default: none.

@@ -159,7 +159,9 @@ impl Worker {
             if self.done.failure.is_some() || self.is_finished() {
                 break;
             }
-            let waits = self.shards.waits_for_lease() || self.shards.waits_for_parent(&self.working());
+            let waits = self.shards.waits_for_lease()
+                || self.shards.waits_for_parent(&self.working())
+                || self.shards.waits_for_removal();
             let look_at = self.retry_at.or_else(|| waits.then_some(recheck_at));
             tokio::select! {
                 biased;

@@ -1,5 +1,6 @@
 //! What a worker knows of its stream: the family of shards, who is how far, which shards it holds. Synchronous.
 
+mod counters;
 mod deaf;
 mod spent;
 #[cfg(test)]
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::Id;
-use tokio::time::Instant;
 
 use super::attach::Place;
 use super::runner::Command;
@@ -22,6 +22,7 @@ use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
 use crate::source::ShardEnd;
+use counters::Counters;
 use deaf::Requests;
 
 /// A lease that nobody takes for so many failover times is for whoever sees it, beyond its share: those for whom it was
@@ -38,13 +39,15 @@ pub(super) struct Shards {
     held: BTreeMap<ShardId, Held>,
     /// What was finished since the rows were read.
     finished: BTreeSet<(ShardId, SubscriptionName)>,
-    /// Counters of rows that are not held here, and since when they stand still on our clock.
-    watched: BTreeMap<ShardId, (u64, Instant)>,
+    /// Those of rows that this worker could take.
+    watched: Counters,
     requests: Requests,
     /// Whether no listing is wanted: it is at the start, when a shard has ended, and when a row is of an unknown shard.
     listed: bool,
     /// Shards with a row that the stream does not retain any more.
     gone: BTreeSet<ShardId>,
+    /// Those of rows that nobody needs any more, but somebody holds.
+    left_behind: Counters,
 }
 
 /// A shard at work, by two tasks: its runner and its keeper.
@@ -192,7 +195,7 @@ impl Shards {
             .chain(gone.map(|row| Shard::new(row.key.shard.clone()).with_parents(row.parents.iter().cloned())))
             .collect();
         // A lease that nobody here wants any more is not waited for.
-        self.watched.retain(|shard, _| wanted.iter().any(|wanted| wanted.id == *shard));
+        self.watched.keep(|shard| wanted.iter().any(|wanted| wanted.id == *shard));
         wanted
     }
 
@@ -230,17 +233,13 @@ impl Shards {
     /// For how long a row has been free for a claim, by our own clock: nobody holds it, or its holder's counter stood still
     /// for a failover time. None while somebody holds it.
     pub(super) fn free_for(&mut self, row: &Lease, me: &WorkerId, failover: Duration) -> Option<Duration> {
-        let now = Instant::now();
-        let (counter, since) = self.watched.entry(row.key.shard.clone()).or_insert((row.counter, now));
-        if *counter != row.counter {
-            (*counter, *since) = (row.counter, now);
-        }
+        let still = self.watched.still_for(row);
         if row.owner.as_ref().is_none_or(|owner| owner == me) {
-            return Some(since.elapsed());
+            return Some(still);
         }
         let early = if broken::is(Part::LeaseTakenEarly) { 2 } else { 1 };
         let apart = if broken::is(Part::ExpiryByTimeOfDay) { Duration::from_secs(2 * 60 * 60) } else { Duration::ZERO };
-        (since.elapsed() + apart).checked_sub(failover / early)
+        (still + apart).checked_sub(failover / early)
     }
 
     /// Whether there are others, who may take what is for them, hand over what they were asked for, or be gone.
@@ -257,11 +256,11 @@ impl Shards {
 
     /// Someone was faster: what is known of the row is old.
     pub(super) fn lost_race(&mut self, row: &Lease) {
-        self.watched.insert(row.key.shard.clone(), (row.counter, Instant::now()));
+        self.watched.begin_anew(row);
     }
 
     pub(super) fn hold(&mut self, shard: &ShardId, held: Held) {
-        self.watched.remove(shard);
+        self.watched.forget(shard);
         self.held.insert(shard.clone(), held);
     }
 

@@ -70,7 +70,7 @@ impl Worker {
 
     /// Removes rows that nobody needs any more. Nobody waits for it either: what cannot be removed stays.
     async fn remove_spent(&mut self) {
-        while let Some(row) = self.shards.next_spent().cloned() {
+        while let Some(row) = self.shards.next_spent(self.config.failover) {
             let removed = self.config.store.remove(&row).await;
             let shard = &row.key.shard;
             match &removed {

@@ -37,7 +37,7 @@ pub struct Lambda {
     /// Take the channel from this field of a JSON payload instead of the partition key.
     #[arg(long, value_name = "NAME", env = "KINESIS_FORWARDER_FROM_JSON_FIELD")]
     pub from_json_field: Option<String>,
-    /// How many records a subscriber gets at once; the order within a partition key is kept.
+    /// How many records of a shard a subscriber gets at once; the order within a partition key is kept.
     /// Default: 8.
     #[arg(long, value_name = "N", env = "KINESIS_FORWARDER_PARALLEL")]
     pub parallel: Option<NonZeroUsize>,

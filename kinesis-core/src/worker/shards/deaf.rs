@@ -63,7 +63,7 @@ impl Shards {
     pub(super) fn take_from_the_deaf(&self, moves: &mut Moves, me: &WorkerId, patience: Duration) {
         let ours = self.rows.values().filter(|row| {
             let held_elsewhere = row.owner.as_ref().is_some_and(|owner| owner != me);
-            held_elsewhere && row.wanted_by.as_ref() == Some(me) && self.watched.contains_key(&row.key.shard)
+            held_elsewhere && row.wanted_by.as_ref() == Some(me) && self.watched.contains(&row.key.shard)
         });
         let mut candidates = ours.map(|row| &row.key.shard).chain(&moves.ask);
         let deaf = candidates.find(|shard| self.requests.is_in_vain(shard, me, patience)).cloned();

@@ -91,7 +91,14 @@ fn subscribers_can_come_from_the_environment_alone() {
     let config = Config::read(None, &set, Need::Whole).unwrap();
     let subscriber = &config.subscribers[0];
     assert_eq!((subscriber.name.as_str(), subscriber.connect_timeout), ("new-one", Some(Duration::from_secs(2))));
-    assert_eq!((subscriber.concurrency, subscriber.breaker), (3, Some(false)));
+    // One shard alone may use all of it.
+    assert_eq!((subscriber.concurrency, subscriber.breaker), (32, Some(false)));
+    let wide = variables(&[
+        ("KINESIS_STREAM_NAME", "orders"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_A_URL", "http://127.0.0.1/new"),
+        ("KINESIS_FORWARDER_SUBSCRIBERS_A_PARALLEL", "40"),
+    ]);
+    assert_eq!(Config::read(None, &wide, Need::Whole).unwrap().subscribers[0].concurrency, 40);
     let without_source: Variables = variables(&[("KINESIS_FORWARDER_SUBSCRIBERS_A_URL", "http://127.0.0.1/new")]);
     assert!(Config::read(None, &without_source, Need::Subscribers).unwrap().source.is_none());
     assert!(Config::read(None, &without_source, Need::Whole).is_err());
