@@ -65,10 +65,6 @@ impl Worker {
         attached.counters.resumed();
         self.attached.insert(name.clone(), attached);
         self.shards.list(&listing);
-        let before = self.shards.records().get(&name);
-        if before.is_none_or(|before| before.generation != record.generation || before.sought != record.sought) {
-            self.shards.begin_anew(&name, |_| true);
-        }
         self.shards.set_record(record);
         self.place_lanes(&name, |_| true);
         Ok(())

@@ -223,8 +223,8 @@ impl Worker {
             // A lane of an older generation does not know that its subscription has begun anew.
             Notice::Finished(shard, subscription, generation)
                 if generation != self.generation(&subscription, &shard) => {}
-            Notice::Finished(shard, subscription, _) => {
-                self.shards.finished(&shard, &subscription);
+            Notice::Finished(shard, subscription, generation) => {
+                self.shards.finished(&shard, &subscription, generation);
                 // Gates of shards that are held open without looking at the store; others have to be claimed first.
                 self.stale |= self.shards.open_gates(&subscription);
             }

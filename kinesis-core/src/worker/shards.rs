@@ -17,7 +17,7 @@ use super::runner::Command;
 use crate::assignment::{Moves, Seen, assign};
 use crate::broken::{self, Part};
 use crate::lane::LaneReport;
-use crate::lease::{Lease, SubscriptionRecord, WorkerId};
+use crate::lease::{CursorPosition, Lease, SubscriptionRecord, WorkerId};
 use crate::lineage::{Lineage, Standing};
 use crate::shard::{Shard, ShardId};
 use crate::sink::SubscriptionName;
@@ -37,8 +37,8 @@ pub(super) struct Shards {
     records: BTreeMap<SubscriptionName, SubscriptionRecord>,
     rows: BTreeMap<ShardId, Lease>,
     held: BTreeMap<ShardId, Held>,
-    /// What was finished since the rows were read.
-    finished: BTreeSet<(ShardId, SubscriptionName)>,
+    /// What was finished since the rows were read, and in which generation.
+    finished: BTreeMap<(ShardId, SubscriptionName), u64>,
     /// Those of rows that this worker could take.
     watched: Counters,
     requests: Requests,
@@ -69,8 +69,22 @@ impl Shards {
     pub(super) fn list(&mut self, listing: &[Shard]) {
         self.lineage.observe_listing(listing);
         listing.iter().for_each(|shard| self.know(shard));
+        self.announce();
         self.listed = true;
         self.gone = self.named().filter(|shard| !self.lineage.contains(shard)).cloned().collect();
+    }
+
+    /// Takes in the children that the rows of known shards name. A listing may lag behind those that were just born.
+    fn announce(&mut self) {
+        loop {
+            let known = self.rows.values().filter(|row| self.lineage.contains(&row.key.shard));
+            let born = known.flat_map(|row| &row.children).find(|child| !self.lineage.contains(child)).cloned();
+            let Some(born) = born else { break };
+            let parents = self.rows.values().filter(|row| row.children.contains(&born));
+            let shard = Shard::new(born.clone()).with_parents(parents.map(|row| row.key.shard.clone()));
+            self.lineage.observe(&shard);
+            self.know(&shard);
+        }
     }
 
     fn know(&mut self, shard: &Shard) {
@@ -98,6 +112,14 @@ impl Shards {
 
     pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = Lease>) {
         self.rows = rows.into_iter().map(|row| (row.key.shard.clone(), row)).collect();
+        let (rows, held, lineage) = (&self.rows, &self.held, &self.lineage);
+        self.finished.retain(|(shard, name), generation| match rows.get(shard) {
+            Some(row) => {
+                let stored = row.cursors.get(name);
+                stored.is_none_or(|stored| (stored.generation, stored.position) != (*generation, CursorPosition::End))
+            }
+            None => held.contains_key(shard) || lineage.contains(shard),
+        });
         let all_known = self.named().all(|shard| self.lineage.contains(shard) || self.gone.contains(shard));
         self.listed &= all_known;
     }
@@ -117,7 +139,7 @@ impl Shards {
 
     /// Where a subscription is on a shard, by `row` or by the row that was read last.
     pub(super) fn place(&self, shard: &ShardId, subscription: &SubscriptionName, row: Option<&Lease>) -> Option<Place> {
-        if self.finished.contains(&(shard.clone(), subscription.clone())) {
+        if self.is_finished(shard, subscription) {
             return Some(Place::Finished);
         }
         let record = self.records.get(subscription)?;
@@ -254,6 +276,12 @@ impl Shards {
         self.held.iter().any(|(shard, held)| waits(held) && is_elsewhere(shard))
     }
 
+    /// Takes in a row that was just made of a shard that is left to others, who may not come.
+    pub(super) fn left_to_others(&mut self, row: Lease) {
+        self.watched.still_for(&row);
+        self.rows.insert(row.key.shard.clone(), row);
+    }
+
     /// Someone was faster: what is known of the row is old.
     pub(super) fn lost_race(&mut self, row: &Lease) {
         self.watched.begin_anew(row);
@@ -281,11 +309,6 @@ impl Shards {
         self.held.get_mut(shard)
     }
 
-    /// A subscription begins anew on the shards of `on`: what is known of how far it was does not hold any more.
-    pub(super) fn begin_anew(&mut self, subscription: &SubscriptionName, on: impl Fn(&ShardId) -> bool) {
-        self.finished.retain(|(shard, name)| name != subscription || !on(shard));
-    }
-
     /// A shard and every shard that came from it.
     pub(super) fn family(&self, shard: &ShardId) -> Vec<ShardId> {
         let descendants = self.lineage.descendants(shard);
@@ -304,8 +327,15 @@ impl Shards {
         });
     }
 
-    pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName) {
-        self.finished.insert((shard.clone(), subscription.clone()));
+    pub(super) fn finished(&mut self, shard: &ShardId, subscription: &SubscriptionName, generation: u64) {
+        self.finished.insert((shard.clone(), subscription.clone()), generation);
+    }
+
+    /// Whether a subscription has come to the end of a shard here, and has not begun anew since.
+    fn is_finished(&self, shard: &ShardId, subscription: &SubscriptionName) -> bool {
+        let finished = self.finished.get(&(shard.clone(), subscription.clone()));
+        let record = self.records.get(subscription);
+        finished.zip(record).is_some_and(|(finished, record)| *finished == record.generation_on(shard))
     }
 
     /// Lets a subscription into the shards held whose parents it has finished now; says whether there may be others.
@@ -323,7 +353,6 @@ impl Shards {
                 let _ = held.commands.send(Command::Open(subscription.clone()));
             }
         }
-        let is_finished = |shard: &ShardId| self.finished.contains(&(shard.clone(), subscription.clone()));
-        self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !is_finished(shard))
+        self.lineage.shards().any(|shard| !self.held.contains_key(shard) && !self.is_finished(shard, subscription))
     }
 }

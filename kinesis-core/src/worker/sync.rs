@@ -59,6 +59,13 @@ impl Worker {
         for shard in wanted.iter().filter(|shard| moves.take.contains(&shard.id)) {
             self.take_shard(shard).await?;
         }
+        // Of a shard without a row nobody else may know.
+        for shard in wanted.iter().filter(|shard| !moves.take.contains(&shard.id)) {
+            if self.shards.row(&shard.id).is_none() {
+                let (row, _) = self.row(shard).await?;
+                self.shards.left_to_others(row);
+            }
+        }
         for shard in &moves.ask {
             let Some(row) = self.shards.row(shard) else { continue };
             if config.store.request(row, &config.me).await? {
@@ -100,7 +107,6 @@ impl Worker {
             let moved = |shard: &ShardId| before.generation_on(shard) != record.generation_on(shard);
             if (before.generation, &before.sought) != (record.generation, &record.sought) {
                 attached.counters.resumed();
-                self.shards.begin_anew(&name, moved);
                 self.place_lanes(&name, moved);
             }
             if before.paused != record.paused {
@@ -115,21 +121,26 @@ impl Worker {
         working.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The row of a shard that had none when the rows were read, and whether it is made only now.
+    async fn row(&self, shard: &Shard) -> Result<(Lease, bool)> {
+        let store = &self.config.store;
+        let row = Lease::new(self.config.source.stream(), shard);
+        if store.create(&row).await? {
+            return Ok((row, true));
+        }
+        Ok((store.get(&row.key).await?.unwrap_or(row), false))
+    }
+
     async fn take_shard(&mut self, shard: &Shard) -> Result<()> {
         let config = Arc::clone(&self.config);
         let row = match self.shards.row(&shard.id) {
             Some(row) => row.clone(),
             None => {
-                let row = Lease::new(config.source.stream(), shard);
-                if config.store.create(&row).await? {
-                    row
-                } else {
-                    let row = config.store.get(&row.key).await?.unwrap_or(row);
-                    if self.shards.free_for(&row, &config.me, config.failover).is_none() {
-                        return Ok(());
-                    }
-                    row
+                let (row, is_new) = self.row(shard).await?;
+                if !is_new && self.shards.free_for(&row, &config.me, config.failover).is_none() {
+                    return Ok(());
                 }
+                row
             }
         };
         self.unanswered.insert(shard.id.clone(), row.clone());

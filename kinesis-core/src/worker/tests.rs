@@ -1,6 +1,6 @@
 //! Leases as a worker finds them: of programs that do not answer it, and with claims that took long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +26,18 @@ async fn claim(store: &MemoryLeaseStore, source: &Scripted, shard: &str, me: &Wo
     store.claim(&row, me).await.unwrap().unwrap()
 }
 
+/// Lives as a holder that hears nobody.
+async fn renew(store: MemoryLeaseStore, mut held: Vec<HeldLease>) {
+    loop {
+        sleep(3 * SECOND).await;
+        for mut lease in std::mem::take(&mut held) {
+            if store.advance(&mut lease, None).await.is_ok() {
+                held.push(lease);
+            }
+        }
+    }
+}
+
 async fn shares(store: &MemoryLeaseStore) -> BTreeMap<bool, usize> {
     let mut shares = BTreeMap::new();
     for row in store.list().await.unwrap() {
@@ -45,17 +57,7 @@ async fn a_holder_that_does_not_hand_over_is_left_its_share_and_no_more() {
         held.push(claim(&store, &source, shard, &kcl).await);
     }
     assert!(store.request(held[0].lease(), &"gone".into()).await.unwrap());
-    let renewing = store.clone();
-    let renewal = tokio::spawn(async move {
-        loop {
-            sleep(3 * SECOND).await;
-            for mut lease in std::mem::take(&mut held) {
-                if renewing.advance(&mut lease, None).await.is_ok() {
-                    held.push(lease);
-                }
-            }
-        }
-    });
+    let renewal = tokio::spawn(renew(store.clone(), held));
     let ours = pipeline(&source, &store).build().unwrap();
     let run = tokio::spawn(ours.run_until(sleep(400 * SECOND)));
     sleep(45 * SECOND).await;
@@ -66,6 +68,28 @@ async fn a_holder_that_does_not_hand_over_is_left_its_share_and_no_more() {
         sleep(after * SECOND).await;
         assert_eq!(shares(&store).await, [(true, 2), (false, 2)].into(), "nobody takes more than its share");
     }
+    run.await.unwrap().unwrap();
+    renewal.abort();
+}
+
+/// Nobody made a row of a shard that was left to others, so that they never heard of it; and without a row it was never
+/// overdue. It stayed unread until somebody listed the stream anew.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_left_to_others_has_a_row_and_is_taken_when_nobody_comes() {
+    let (source, store) = (Arc::new(Scripted::new(["0", "1", "2", "3"])), MemoryLeaseStore::new());
+    let held = vec![claim(&store, &source, "3", &"of-the-kcl".into()).await];
+    let renewal = tokio::spawn(renew(store.clone(), held));
+    let ours = pipeline(&source, &store).build().unwrap();
+    let run = tokio::spawn(ours.run_until(sleep(60 * SECOND)));
+    let holders = async || {
+        let rows = store.list().await.unwrap();
+        let holders = rows.into_iter().map(|row| row.owner.map_or("nobody".into(), |owner| owner.to_string()));
+        holders.collect::<BTreeSet<_>>().len()
+    };
+    sleep(SECOND).await;
+    assert_eq!((store.list().await.unwrap().len(), holders().await), (4, 3), "the share of each is two");
+    sleep(30 * SECOND).await;
+    assert_eq!((store.list().await.unwrap().len(), holders().await), (4, 2));
     run.await.unwrap().unwrap();
     renewal.abort();
 }
