@@ -125,8 +125,9 @@ impl Rows {
             let message = format!("the lease of {} is lost: {now}", ours.key);
             Error::new(ErrorKind::LeaseLost, message).on_shard(&ours.key.shard)
         };
+        let removed = || lost("its item was removed".into());
         let row = match item.map(|item| self.read(&item)).transpose()? {
-            None => Err(lost("its item was removed".into())),
+            None => Err(removed()),
             Some(row) => match &row.lease {
                 Lease { owner: None, .. } => Err(lost("it was released".into())),
                 Lease { owner: Some(owner), nonce, .. }
@@ -138,14 +139,12 @@ impl Rows {
                 _ => Ok(row),
             },
         };
-        match row {
+        let now = match row {
             Ok(row) if stores && self.moves.tried(ours).is_some_and(|tried| !tried.is_empty()) => Ok(row.lease),
-            Ok(row) => self.resolve(row).await,
-            Err(error) => {
-                self.moves.forget(ours);
-                Err(error)
-            }
-        }
+            Ok(row) => self.resolve(row).await?.ok_or_else(removed),
+            Err(error) => Err(error),
+        };
+        now.inspect_err(|_| self.moves.forget(ours))
     }
 }
 

@@ -54,7 +54,7 @@ impl Rows {
     pub(super) async fn seal(&self, seen: &Lease, by: Nonce) -> Result<Option<Lease>> {
         let Some(item) = self.as_seen(seen).await? else { return Ok(None) };
         let row = self.read(&item)?;
-        let Some(Attribute::Elsewhere(name)) = &row.cursors else { return self.resolve(row).await.map(Some) };
+        let Some(Attribute::Elsewhere(name)) = &row.cursors else { return self.resolve(row).await };
         let lease_key = self.lease_key(&seen.key)?;
         match self.second.seal(&lease_key, name, by).await? {
             Some(written) => Ok(Some(row.resolved(Some(written)))),

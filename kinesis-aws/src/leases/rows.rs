@@ -37,26 +37,25 @@ impl Rows {
         Ok(Item::from([(item::LEASE_KEY.to_owned(), AttributeValue::S(self.lease_key(key)?))]))
     }
 
-    /// The lease that a row is, with its cursors, wherever they are.
-    pub(super) async fn resolve(&self, mut row: Row) -> Result<Lease> {
+    /// The lease that a row is, with its cursors, wherever they are. `None`: it was removed meanwhile.
+    pub(super) async fn resolve(&self, mut row: Row) -> Result<Option<Lease>> {
         let mut missing = None;
         loop {
             let name = match row.cursors.take() {
-                None => return Ok(row.resolved(None)),
-                Some(Attribute::Here(written)) => return Ok(row.resolved(Some(written))),
+                None => return Ok(Some(row.resolved(None))),
+                Some(Attribute::Here(written)) => return Ok(Some(row.resolved(Some(written)))),
                 Some(Attribute::Elsewhere(name)) => name,
             };
             let lease_key = self.lease_key(&row.lease.key)?;
             if let Some(written) = self.second.cursors(&lease_key, &name).await? {
-                return Ok(row.resolved(Some(written)));
+                return Ok(Some(row.resolved(Some(written))));
             }
             // The lease has named others by now. Only when it still names these are they gone.
-            let gone = || self.gone(&lease_key);
             if missing.as_ref() == Some(&name) {
-                return Err(gone());
+                return Err(self.gone(&lease_key));
             }
-            row = self.read(&self.leases.get(self.item_key(&row.lease.key)?).await?.ok_or_else(gone)?)?;
-            missing = Some(name);
+            let Some(now) = self.leases.get(self.item_key(&row.lease.key)?).await? else { return Ok(None) };
+            (row, missing) = (self.read(&now)?, Some(name));
         }
     }
 

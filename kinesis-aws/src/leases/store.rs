@@ -1,7 +1,7 @@
 //! The store: each method of the trait as one conditional write, by the table in the documentation of the trait.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, future};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -67,12 +67,13 @@ impl LeaseStore for DynamoLeaseStore {
                 }
             }
         }
-        stream::iter(read).map(|row| self.rows.resolve(row)).buffered(AT_ONCE).try_collect().await
+        let resolved = stream::iter(read).map(|row| self.rows.resolve(row)).buffered(AT_ONCE);
+        resolved.try_filter_map(|lease| future::ready(Ok(lease))).try_collect().await
     }
 
     async fn get(&self, key: &ShardKey) -> Result<Option<Lease>> {
         match self.rows.now(key, None).await? {
-            Some(item) => self.rows.resolve(self.rows.read(&item)?).await.map(Some),
+            Some(item) => self.rows.resolve(self.rows.read(&item)?).await,
             None => Ok(None),
         }
     }
@@ -126,7 +127,7 @@ impl LeaseStore for DynamoLeaseStore {
             Some(Attribute::Elsewhere(name)) => name.clone(),
             _ => {
                 rows.moves.claimed(&row.lease, None);
-                return Ok(Some(HeldLease::new(rows.resolve(row).await?)));
+                return Ok(rows.resolve(row).await?.map(HeldLease::new));
             }
         };
         // The holder before may write over what it had until then; what it wrote is read with it.

@@ -74,6 +74,29 @@ async fn cleaning_up_takes_nothing_that_is_about_to_be_named() {
     assert_eq!((row().await.cursors, server.moved().await), (many(2).cursors, 1));
 }
 
+/// Who read a lease that was removed meanwhile was told that its cursors were gone and the table damaged, which ended its
+/// pipeline.
+#[tokio::test]
+async fn a_lease_that_is_removed_while_it_is_read_is_not_there() {
+    let server = Server::start().await;
+    let store = server.one_stream().await;
+    store.create(&Lease::new(&orders(), &Shard::new("shardId-000000000000"))).await.unwrap();
+    let seen = store.get(&key()).await.unwrap().unwrap();
+    let mut held = store.claim(&seen, &"us".into()).await.unwrap().unwrap();
+    store.advance(&mut held, Some(&many(1))).await.unwrap();
+    let seen = store.get(&key()).await.unwrap().unwrap();
+    server.wire.fail("GetItem", [Fault::Slow(Duration::from_millis(300))]);
+    let (listed, removed) = tokio::join!(store.list(), async {
+        while !server.wire.is_done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        store.remove(&seen).await
+    });
+    assert!(removed.unwrap());
+    assert_eq!(listed.unwrap(), []);
+    assert_eq!(store.get(&key()).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn lost_answers_leave_one_set_of_cursors() {
     let server = Server::start().await;
