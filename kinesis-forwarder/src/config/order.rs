@@ -69,11 +69,16 @@ pub(super) fn retry(fields: &mut Fields<'_>, source: Option<&Source>) -> RetryPo
     let read = RetryPolicy {
         max_age: retry.duration("max_age", "24h").map_or(default.max_age, |set| set.value),
         attempts: retry.number("attempts", 1..=u32::MAX).and_then(|set| NonZeroU32::new(set.value)),
-        cap: retry.duration("longest_wait", "30s").map_or(default.cap, |set| set.value),
         ..default
     };
+    let longest = retry.duration("longest_wait", "30s").map_or(default.cap, |set| set.value);
     retry.end();
-    read
+    waiting_at_most(longest, read)
+}
+
+/// No wait is longer than this, the first one neither.
+pub(super) fn waiting_at_most(longest: Duration, retry: RetryPolicy) -> RetryPolicy {
+    RetryPolicy { base: retry.base.min(longest), cap: longest, ..retry }
 }
 
 /// What becomes of records that cannot be delivered; `None` for what fits the source.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kinesis_core::pipeline::OnReject as Rejected;
-use kinesis_core::{Error, Result, RetryPolicy, Sink, StartPosition, Subscription};
+use kinesis_core::pipeline::{BatchPolicy, OnReject as Rejected};
+use kinesis_core::{Demand, Error, Result, RetryPolicy, Sink, StartPosition, Subscription};
 use kinesis_http_sink::{Client, Format, HttpSink};
 
 use super::format::FormatOf;
 use super::mistakes::{Found, Origin};
-use super::order::OnReject;
+use super::order::{OnReject, waiting_at_most};
 use super::{Config, Source, State, Subscriber};
 use crate::dead_letters::DeadLetters;
 
@@ -40,6 +40,14 @@ impl Sinks {
     pub fn http(&self) -> &[Arc<HttpSink>] {
         &self.http
     }
+}
+
+/// How much a subscriber takes in on a shard: two of its batches at least.
+fn demand(batch: BatchPolicy) -> Demand {
+    let default = Demand::default();
+    let max = default.max.max(2 * batch.max_records);
+    let max_bytes = default.max_bytes.max(2 * batch.max_bytes);
+    Demand { max, max_bytes, max_ahead: default.max_ahead.max(max), ..default }
 }
 
 /// What tells the clients of subscribers apart: whom they trust, and how long connecting may take.
@@ -122,6 +130,7 @@ impl Config {
                 .start_at(subscriber.start.unwrap_or_else(|| self.start()))
                 .ordering(subscriber.ordering)
                 .batch(subscriber.batch)
+                .demand(demand(subscriber.batch))
                 .retry(subscriber.retry)
                 .on_gap(subscriber.on_gap)
                 .on_reject(self.on_reject(subscriber, sinks)?);
@@ -197,9 +206,14 @@ impl Subscriber {
     }
 
     /// Makes it fit for calls that are over soon and whose caller takes care of what was refused: no wait between two
-    /// attempts is longer than this, and no dead letters are kept here.
-    pub fn fit_for_calls(&mut self, longest_wait: Duration) {
-        self.retry.cap = self.retry.cap.min(longest_wait);
+    /// attempts is longer than this, and no dead letters are kept here. Where what is not delivered `comes_again` in
+    /// another call, a passing fault ends no record within one: what is behind it of its key would be delivered first.
+    pub fn fit_for_calls(&mut self, longest_wait: Duration, comes_again: bool) {
+        self.retry = waiting_at_most(self.retry.cap.min(longest_wait), self.retry);
+        if comes_again {
+            self.retry.attempts = None;
+            self.retry.max_age = RetryPolicy::default().max_age;
+        }
         self.dead_letters = None;
     }
 

@@ -21,6 +21,9 @@
 //! - A refusal counts at once, and is not asked about again after minutes: no call lasts that long. The record counts as not
 //!   delivered, or is passed over, as `--on-reject` says; what comes behind it of its key goes on either way, because
 //!   another attempt is likely to end the same, and what Lambda gives up it gives up with everything behind it.
+//! - A record that fails in passing is tried until the call ends, whatever `retry` says of attempts and age: given up
+//!   within the call, it would come again behind others of its key. With `--on-reject skip` it does not come again, and
+//!   `retry` holds.
 
 mod cannot_start;
 pub mod event;
@@ -91,7 +94,7 @@ fn handler(args: &Lambda) -> Result<Handler, Vec<String>> {
 /// Delivers to the subscribers of a configuration. What it says of refusals is for a run: here the trigger takes care of them.
 fn deliverer(mut config: Config, on_reject: &OnReject) -> Result<Deliverer> {
     for subscriber in &mut config.subscribers {
-        subscriber.fit_for_calls(LONGEST_WAIT);
+        subscriber.fit_for_calls(LONGEST_WAIT, !matches!(on_reject, OnReject::Skip));
     }
     let sinks = config.sinks()?;
     let subscriptions = config.subscriptions(&sinks, |_, http| http)?;

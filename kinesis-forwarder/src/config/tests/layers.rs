@@ -1,6 +1,7 @@
 //! What wins over what, what nothing shows, and what is shared.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use clap::Parser;
 
@@ -65,6 +66,34 @@ fn variables_of_a_subscriber_that_nobody_has_are_told_with_their_place() {
             "{told:#?}"
         );
     }
+}
+
+/// What the check had passed was refused by the run, in words of fields that no configuration has.
+#[test]
+fn whatever_passes_the_check_can_run() {
+    for field in
+        ["batch = { max_records = 10000 }", "batch = { max_bytes = 67108864 }", "retry = { longest_wait = \"1ms\" }"]
+    {
+        let file = Temp::with("extreme.toml", &format!("{RIGHT}{field}\n"));
+        let config = Config::read(Some(&file.0), &variables(&[]), Need::Whole).unwrap();
+        let sinks = config.sinks().unwrap();
+        let subscriptions = config.subscriptions(&sinks, |_, http| http).unwrap();
+        kinesis_core::Deliverer::new(subscriptions).unwrap_or_else(|error| panic!("{field}: {error}"));
+    }
+}
+
+/// A configuration made for `run` gave a record up within a call, which Lambda then sent again behind others of its key.
+#[test]
+fn what_comes_again_is_not_given_up_within_a_call() {
+    let retry = "retry = { attempts = 3, max_age = \"10s\", longest_wait = \"5s\" }\n";
+    let file = Temp::with("calls.toml", &format!("{RIGHT}{retry}"));
+    let read = || Config::read(Some(&file.0), &variables(&[]), Need::Whole).unwrap().subscribers.remove(0);
+    let [mut again, mut over] = [read(), read()];
+    again.fit_for_calls(Duration::from_secs(2), true);
+    over.fit_for_calls(Duration::from_secs(2), false);
+    assert_eq!((again.retry.attempts, again.retry.max_age), (None, Duration::from_secs(24 * 60 * 60)));
+    assert_eq!((over.retry.attempts, over.retry.max_age), (NonZeroU32::new(3), Duration::from_secs(10)));
+    assert_eq!([again.retry.cap, over.retry.cap], [Duration::from_secs(2); 2]);
 }
 
 #[test]
