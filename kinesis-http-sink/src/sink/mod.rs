@@ -70,6 +70,10 @@ pub use status::{BreakerState, RequestCount, SinkStatus};
 /// a body beyond the [cap](HttpSinkBuilder::reply_cap) the rest is not read and the status counts; its connection is closed,
 /// or over HTTP/2 its stream.
 ///
+/// The reply to a batch may name those of its records that failed, as `batchItemFailures`. One that is empty, is no JSON,
+/// or does not have that member is a success. One that names records in a way that is not understood, or that is cut at the
+/// cap and may have named some, is none: all of the batch is tried again.
+///
 /// When all records of a delivery are to be tried again, [`deliver`](Sink::deliver) returns the first failure as its
 /// error, so that whoever watches the pipeline reads the reason.
 #[derive(Debug)]
@@ -131,7 +135,7 @@ impl HttpSink {
     /// Posts one record. An error is an attempt that failed and why.
     async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Posted> {
         let record = Named::of(delivery, *entry);
-        let mut posted = self.post(record.id(), &self.format.message(delivery, &record)).await?;
+        let mut posted = self.post(record.id(), &self.format.message(delivery, &record), 1).await?;
         posted.outcome = self.settled(record.id(), posted.outcome);
         Ok(posted)
     }
