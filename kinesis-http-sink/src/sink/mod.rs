@@ -36,7 +36,7 @@ pub use status::{BreakerState, RequestCount, SinkStatus};
 ///
 /// Each record is a request of its own, unless the [format](HttpSinkBuilder::format) sends deliveries whole. Records of one partition key follow one another in order, each after the reply
 /// to the one before; different keys are posted side by side. Once a record is not delivered, the later ones of its key
-/// in the same delivery are left for the next attempt without being sent.
+/// in the same delivery are left for the next attempt without being sent, and are not charged for this one.
 ///
 /// # Replies
 ///
@@ -170,6 +170,9 @@ impl HttpSink {
     }
 }
 
+/// What is said of a record that has to come again because of one before it: that is no attempt.
+const BEHIND: Outcome = Outcome::busy(Some(Duration::ZERO));
+
 /// A record that was not delivered, and those of its key that wait behind it.
 struct Held {
     nth: usize,
@@ -206,15 +209,17 @@ impl Sink for HttpSink {
                 first_failure.get_or_insert(error);
                 Outcome::Retry
             });
-            // Those behind were not sent. Where the subscriber asked for a pause, that is no attempt either.
-            let rest = if matches!(outcome, Outcome::Busy { .. }) { outcome.clone() } else { Outcome::Retry };
+            // Those behind were not sent, which is no attempt. A pause that the subscriber asked for is theirs too.
+            let rest = if matches!(outcome, Outcome::Busy { .. }) { outcome.clone() } else { BEHIND };
             outcomes.mark(nth, outcome);
             for nth in behind {
                 outcomes.mark(nth, rest.clone());
             }
         }
         match first_failure {
-            Some(error) if outcomes.iter().all(|outcome| *outcome == Outcome::Retry) => Err(error),
+            Some(error) if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry) || *outcome == BEHIND) => {
+                Err(error)
+            }
             _ => Ok(outcomes),
         }
     }
