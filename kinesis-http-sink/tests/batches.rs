@@ -4,9 +4,15 @@
 
 mod support;
 
-use kinesis_core::{Delivery, Outcome, Outcomes, Record, SequenceNumber, Sink, StreamId};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use kinesis_core::{
+    BatchPolicy, Deliverer, Delivery, Fate, OnReject, Ordering, Outcome, Outcomes, Record, RetryPolicy, SequenceNumber,
+    ShardId, ShardKey, Sink, StreamId, Subscription,
+};
 use kinesis_http_sink::{CloudEvents, Format, HttpSink};
-use support::{Answer, Server, delivery};
+use support::{Answer, Seen, Server, delivery};
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
 
@@ -57,4 +63,55 @@ async fn a_reply_that_names_records_in_a_way_that_is_not_understood_is_no_succes
         let reason = answered(CloudEvents::batch(), &records, format!(r#"{{"batchItemFailures":{failures}}}"#)).await;
         assert!(reason.unwrap_err().contains("batchItemFailures is not understood"), "{failures}");
     }
+}
+
+/// The numbers of the records in a Lambda event.
+fn numbers(event: &Seen) -> Vec<String> {
+    let event: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
+    let number = |record: &serde_json::Value| record["kinesis"]["sequenceNumber"].as_str().unwrap().to_owned();
+    event["Records"].as_array().unwrap().iter().map(number).collect()
+}
+
+/// What becomes of six records, each of a key of its own, that get three attempts.
+async fn fates(server: &Server) -> Vec<Fate> {
+    let sink = HttpSink::builder(&server.url()).format(Format::lambda_event(ARN)).build().unwrap();
+    let mut retry = RetryPolicy::default();
+    (retry.base, retry.attempts) = (Duration::from_millis(1), NonZeroU32::new(3));
+    let batch = BatchPolicy { max_records: 6, ..BatchPolicy::default() };
+    let subscription = Subscription::new("function", sink).ordering(Ordering::per_key(1)).batch(batch);
+    let subscription = subscription.retry(retry).on_reject(OnReject::Skip);
+    let deliverer = Deliverer::new([subscription]).unwrap();
+    let record = |nth: u64| Record::new(SequenceNumber::from(nth), format!("key-{nth}"), "data");
+    let shard = ShardKey::new(&StreamId::new("orders"), &ShardId::from("shardId-0"));
+    let settlement =
+        deliverer.deliver_until(&shard, (0..6).map(record).collect(), std::future::pending()).await.unwrap();
+    settlement.subscriptions["function"].fates.clone()
+}
+
+/// A function that does not say which record it could not take, and names the first, failed all: they were charged for it
+/// together, and given up together.
+#[tokio::test]
+async fn of_a_function_that_names_the_first_record_the_poison_alone_is_given_up() {
+    let server = Server::start(|seen| {
+        let numbers = numbers(seen);
+        let is_poisoned = numbers.iter().any(|number| number == "3");
+        let failures = naming(is_poisoned.then(|| numbers[0].clone()));
+        Answer::with(200, "x-any: y", &serde_json::json!({ "batchItemFailures": failures }).to_string())
+    })
+    .await;
+    use Fate::{Delivered, Skipped};
+    assert_eq!(fates(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
+    assert_eq!(server.seen().iter().filter(|seen| numbers(seen) == ["3"]).count(), 3);
+}
+
+/// What a function had named was given up rightly, and with it what was behind it and had not been tried.
+#[tokio::test]
+async fn of_a_function_that_names_the_poison_nothing_behind_it_is_given_up() {
+    let server = Server::start(|seen| {
+        let failures = naming(numbers(seen).into_iter().find(|number| number == "3"));
+        Answer::with(200, "x-any: y", &serde_json::json!({ "batchItemFailures": failures }).to_string())
+    })
+    .await;
+    use Fate::{Delivered, Skipped};
+    assert_eq!(fates(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
 }

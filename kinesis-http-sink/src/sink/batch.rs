@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kinesis_core::{Delivery, Error, Outcome, Outcomes, Result};
 use serde_json::Value;
 
-use super::HttpSink;
+use super::{BEHIND, HttpSink};
 use crate::reply::{self, Said};
 
 /// The member of a reply that names what failed.
@@ -31,8 +31,8 @@ impl HttpSink {
 }
 
 /// What a reply that is a success says of each record. Those that it names are to be tried again, and with them what is
-/// behind them in their key, or behind all of them. Where it cannot be told which failed, nothing is certain, and all of it
-/// is to be tried again, as Lambda has it: then it is an error, which says why.
+/// behind them in their key, or behind all of them; what is behind is not charged for it. Where none was taken, or it cannot
+/// be told which, all of it is to be tried again, as Lambda has it: then it is an error, which says why.
 fn outcomes(delivery: &Delivery, said: &Said, fails_all_behind: bool) -> Result<Outcomes, String> {
     let mut named = named(said)?;
     if named.is_empty() {
@@ -42,18 +42,25 @@ fn outcomes(delivery: &Delivery, said: &Said, fails_all_behind: bool) -> Result<
     let mut outcomes = Outcomes::delivered(delivery.len());
     for (nth, entry) in delivery.iter().enumerate() {
         // Either may be named, or both.
-        let failed = named.remove(&entry.id()) | named.remove(&entry.sequence_number.to_string());
+        let number = entry.sequence_number;
+        let mut failed = named.remove(&entry.id()) | named.remove(&number.to_string());
+        // A Lambda event says the number of the aggregate: from its first record on, to be sure.
+        failed |= fails_all_behind && named.remove(&number.without_sub().to_string());
         let key = entry.record().partition_key.as_str();
         let is_behind = if fails_all_behind { !held_keys.is_empty() } else { held_keys.contains(key) };
         if failed || is_behind {
-            outcomes.mark(nth, Outcome::Retry);
+            outcomes.mark(nth, if is_behind { BEHIND } else { Outcome::Retry });
             held_keys.insert(key);
         }
     }
-    match named.iter().next() {
-        None => Ok(outcomes),
-        Some(name) => Err(format!("its {FAILURES} name what was not in it{}", reply::excerpt(name.as_bytes()))),
+    if let Some(name) = named.iter().next() {
+        return Err(format!("its {FAILURES} name what was not in it{}", reply::excerpt(name.as_bytes())));
     }
+    // The first of them may be named for another one: an error has them halved until the one that fails stands alone.
+    if outcomes.iter().all(|outcome| *outcome != Outcome::Delivered) {
+        return Err(format!("its {FAILURES} leave none of its {} records delivered", delivery.len()));
+    }
+    Ok(outcomes)
 }
 
 /// What a reply names: ids of records, or their sequence numbers.
@@ -119,6 +126,21 @@ mod tests {
     #[test]
     fn of_a_lambda_event_all_behind_the_lowest_fails() {
         assert_eq!(delivered(&naming(&["3", "1"]), true), [0]);
+    }
+
+    /// A Lambda event says the number of an aggregate for each of its records, and a function that named it back was taken to
+    /// name what was not sent.
+    #[test]
+    fn of_a_lambda_event_the_number_of_an_aggregate_is_its_first_record() {
+        let record = |(number, sub): (u64, u64)| Record::new(SequenceNumber::from(number).with_sub(sub), "key", "data");
+        let records = [(1, 0), (2, 3), (2, 4), (3, 0)].map(record).to_vec();
+        let delivery = Delivery::new(StreamId::new("orders"), "shardId-0", "audit", records);
+        for (name, delivered) in [("2", 1), ("shardId-0:2:4", 2), ("3", 3)] {
+            let said = Said { text: naming(&[name]).into_bytes(), is_cut: false };
+            let outcomes = outcomes(&delivery, &said, true).unwrap();
+            assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Delivered).count(), delivered, "{name}");
+            assert_eq!(outcomes.get(delivered), Some(&Outcome::Retry));
+        }
     }
 
     #[test]
