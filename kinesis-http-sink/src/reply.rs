@@ -62,23 +62,34 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(wait.clamp(*WAIT.start(), *WAIT.end()))
 }
 
+/// What a subscriber said.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// All of it, or how it begins.
+    pub(crate) text: Vec<u8>,
+    /// Whether there was more.
+    pub(crate) is_cut: bool,
+}
+
 /// Reads `body` to its end so that the connection can be used again, and returns how it begins, in `keep` bytes at most.
 ///
 /// Past `cap` bytes the rest is not read, and dropping it closes the connection.
-pub(crate) async fn drain(mut body: Incoming, cap: usize, keep: usize) -> Result<Vec<u8>, hyper::Error> {
-    let mut beginning = Vec::new();
+pub(crate) async fn drain(mut body: Incoming, cap: usize, keep: usize) -> Result<Said, hyper::Error> {
+    let mut said = Said::default();
     let mut read = 0;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
             read += data.len();
+            let room = keep.saturating_sub(said.text.len()).min(data.len());
+            said.text.extend_from_slice(&data[..room]);
+            said.is_cut |= room < data.len();
             if read > cap {
+                said.is_cut = true;
                 break;
             }
-            let room = keep.saturating_sub(beginning.len());
-            beginning.extend_from_slice(&data[..data.len().min(room)]);
         }
     }
-    Ok(beginning)
+    Ok(said)
 }
 
 /// What a subscriber said, as one printable line; empty when it said nothing.

@@ -204,7 +204,7 @@ async fn go_on(
 /// How long the line pauses before its next attempt.
 fn wait(terms: &Terms, work: &Work, verdict: &Verdict, first_tried: Instant, rng: &mut fastrand::Rng) -> Duration {
     let wait = match &verdict.failure {
-        // Only what waits behind a rejected record is left: nothing says that the sink needs a pause.
+        // Only what waited behind another record is left: nothing says that the sink needs a pause.
         None => Duration::ZERO,
         Some(Failure::Busy { after: Some(after) }) => *after,
         Some(_) => terms.retry.wait(work.failures + 1, rng),

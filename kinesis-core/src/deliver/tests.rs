@@ -42,6 +42,10 @@ impl<F> Scripted<F> {
     fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().iter().map(|(_, call)| call.clone()).collect()
     }
+
+    fn last_call(&self) -> Duration {
+        self.calls.lock().unwrap().last().unwrap().0
+    }
 }
 
 /// Records named key and number, like "a1"; the key is the first letter.
@@ -184,6 +188,49 @@ async fn busy_is_a_wait_and_not_an_attempt() {
     assert_eq!((settled.len(), halted), (2, None));
     let times: Vec<u64> = sink.calls.lock().unwrap().iter().map(|(at, _)| at.as_secs()).collect();
     assert_eq!(times, [0, 7, 14, 21, 28, 35]);
+}
+
+/// One that was to come again at once shortened the wait of the others, who had left its length open: without an attempt or
+/// a pause, the sink was asked again and again.
+#[tokio::test(start_paused = true)]
+async fn what_only_waits_behind_another_shortens_no_wait() {
+    let behind = |t: &str, front: Outcome| match t {
+        "a1" | "b1" => front,
+        _ => Outcome::busy(Some(Duration::ZERO)),
+    };
+    for front in [Outcome::busy(None), Outcome::Retry] {
+        let sink = scripted(move |call, texts| {
+            all(texts, |t| if call <= 8 { behind(t, front.clone()) } else { Outcome::Delivered })
+        });
+        let terms = terms(Arc::clone(&sink) as _, Holds::Nothing, OnReject::Halt);
+        let (settled, _) = run(&terms, "a1 a2").await;
+        assert_eq!(settled, ["D:a1", "D:a2"]);
+        assert!(sink.last_call() > terms.retry.base, "{:?}", sink.calls());
+    }
+}
+
+/// Where nothing is delivered and nothing fails, the sink would be asked again without a pause.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_busy_for_no_time_is_not_asked_without_a_pause() {
+    let sink = scripted(|call, texts| {
+        all(texts, |_| if call <= 8 { Outcome::busy(Some(Duration::ZERO)) } else { Outcome::Delivered })
+    });
+    let terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Halt);
+    run(&terms, "a1 a2").await;
+    assert!(sink.last_call() > terms.retry.base, "{:?}", sink.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_behind_a_rejected_record_is_tried_at_once_and_not_charged() {
+    let sink = scripted(|_, texts| {
+        let busy = Outcome::busy(Some(Duration::ZERO));
+        Ok(std::iter::once(Outcome::rejected("no")).chain(vec![busy; texts.len() - 1]).collect())
+    });
+    let mut terms = terms(Arc::clone(&sink) as _, Holds::Key, OnReject::Skip);
+    terms.retry.attempts = NonZeroU32::new(1);
+    let (settled, _) = run(&terms, "a1 a2 a3").await;
+    assert_eq!(sink.calls(), ["a1 a2 a3", "a2 a3", "a3"]);
+    assert_eq!((settled.len(), sink.born.elapsed()), (3, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]

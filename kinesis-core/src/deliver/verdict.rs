@@ -15,7 +15,7 @@ pub(super) struct Verdict {
     pub(super) delivered: Vec<usize>,
     pub(super) rejected: Vec<(usize, Rejection)>,
     pub(super) again: Vec<usize>,
-    /// Why something goes again; `None` when it only waited behind a rejected record.
+    /// Why something goes again; `None` when it only waited behind another record.
     pub(super) failure: Option<Failure>,
     /// Whether what goes again should go in halves.
     pub(super) halve: bool,
@@ -112,7 +112,10 @@ impl Judge<'_> {
                     self.policy.is_exhausted(attempts[nth], self.age)
                 }
                 Outcome::Busy { after } => {
-                    busy = busy.max(Some(*after));
+                    // One that only waits behind another says nothing of the sink, and shortens no wait.
+                    if *after != Some(Duration::ZERO) {
+                        busy = busy.max(Some(*after));
+                    }
                     self.age >= self.policy.max_age
                 }
             };
@@ -127,6 +130,9 @@ impl Judge<'_> {
         verdict.failure = match (failed, busy) {
             (1.., _) => Some(Failure::Attempt { reason: format!("{NOT_TAKEN} ({failed} of {})", outcomes.len()) }),
             (0, Some(after)) => Some(Failure::Busy { after }),
+            (0, None) if verdict.delivered.is_empty() && verdict.rejected.is_empty() => {
+                Some(Failure::Busy { after: None })
+            }
             (0, None) => None,
         };
         verdict

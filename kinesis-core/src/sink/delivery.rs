@@ -150,8 +150,9 @@ impl Delivery {
         self.places().map(|(page, index)| &page.records()[index])
     }
 
-    /// A name for the delivery that is the same whenever the same records are delivered together: the id of its only
-    /// record, or of the first and the last.
+    /// A name for the delivery that is the same whenever the same records are delivered together, over retries, restarts
+    /// and re-reads, and another one for other records: the id of its only record, or `b:<first>:<last>:<hash>` of the ids
+    /// of the first and the last record and a hash of all numbers.
     #[must_use]
     pub fn id(&self) -> String {
         let mut numbers = self.records().map(|record| record.sequence_number);
@@ -159,7 +160,11 @@ impl Delivery {
             (None, _) => format!("{}:", self.shard()),
             (Some(only), None) => record_id(self.shard(), only),
             (Some(first), Some(last)) => {
-                format!("b:{}:{}", record_id(self.shard(), first), record_id(self.shard(), last))
+                let mut all = Fnv::new();
+                // Writing into a hash cannot fail.
+                self.records().for_each(|record| _ = write!(all, "{} ", record.sequence_number));
+                let (first, last) = (record_id(self.shard(), first), record_id(self.shard(), last));
+                format!("b:{first}:{last}:{:016x}", all.0)
             }
         }
     }
@@ -278,6 +283,23 @@ fn record_id(shard: &ShardId, number: crate::SequenceNumber) -> String {
     id
 }
 
+/// FNV-1a of 64 bits over what is written to it. It is written out here because a hash of the standard library may be
+/// another one in its next version, and these values are to stay.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl std::fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 = text.bytes().fold(self.0, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        Ok(())
+    }
+}
+
 /// One record of a delivery, with what the pipeline knows about it. Derefs to the [`Record`].
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
@@ -344,10 +366,26 @@ mod tests {
         assert_eq!(part.offset_runs().collect::<Vec<_>>(), [(1, 2), (2, 3), (9, 10)]);
     }
 
+    /// Two deliveries had one id where they began and ended alike, and a subscriber that knew the one passed the other over.
+    #[test]
+    fn deliveries_of_other_records_have_other_ids() {
+        let whole = delivery(1..5);
+        let parts: [&[usize]; 7] = [&[0, 1, 2, 3], &[0, 3], &[0, 1, 3], &[0, 2, 3], &[0, 2], &[0, 1, 2], &[1, 2, 3]];
+        let ids: std::collections::BTreeSet<String> = parts.iter().map(|part| whole.subset(part).id()).collect();
+        assert_eq!(ids.len(), parts.len(), "{ids:?}");
+        assert_eq!(whole.subset(&[0, 1, 2, 3]).id(), delivery(1..5).id());
+        // A sub-number is part of it too.
+        let of_aggregate = |middle: u64| {
+            let record = |sub| Record::new(SequenceNumber::from(5).with_sub(sub), "k", "");
+            Delivery::new(StreamId::new("s"), "shardId-0", "audit", [0, middle, 9].map(record).to_vec()).id()
+        };
+        assert_ne!(of_aggregate(1), of_aggregate(2));
+    }
+
     #[test]
     fn ids_name_the_records() {
         assert_eq!(delivery(5..6).id(), "shardId-0:5");
-        assert_eq!(delivery(5..8).id(), "b:shardId-0:5:shardId-0:7");
+        assert_eq!(delivery(5..8).id(), "b:shardId-0:5:shardId-0:7:d588481e392a1629");
         let sub = Record::new(SequenceNumber::from(5).with_sub(2), "k", "");
         let delivery = Delivery::new(StreamId::new("s"), "shardId-0", "audit", vec![sub]);
         assert_eq!(delivery.id(), "shardId-0:5:2");

@@ -12,7 +12,8 @@ pub enum Outcome {
     Retry,
     /// The sink takes nothing at the moment; try again after a while. Not an attempt.
     Busy {
-        /// How long the sink asks to wait, where it says so.
+        /// How long the sink asks to wait, where it says so. Zero is for a record that was not tried because of one before
+        /// it: it goes again with that one, or at once where that one is settled.
         after: Option<Duration>,
     },
     /// It will never be taken, however often it is tried.

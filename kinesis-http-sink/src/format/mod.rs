@@ -81,7 +81,8 @@ impl Format {
     /// handler can so be tried, or moved, behind HTTP.
     ///
     /// `stream_arn` is what the event says of the stream, such as `arn:aws:kinesis:eu-west-1:123456789012:stream/orders`.
-    /// A reply with `batchItemFailures` counts as it does in Lambda: the lowest of the numbers failed, and all behind it.
+    /// A reply with `batchItemFailures` counts as it does in Lambda: the lowest of the numbers failed, and all behind it. The
+    /// lowest alone is charged an attempt; where nothing is before it, the delivery is halved until one fails alone.
     #[must_use]
     pub fn lambda_event(stream_arn: impl Into<String>) -> Self {
         Self::new(Kind::LambdaEvent(LambdaEvent::new(stream_arn.into())))

@@ -118,7 +118,8 @@ impl HttpSinkBuilder {
         self
     }
 
-    /// How many bytes of a reply's body are read before the connection is closed instead. Default 64 KiB.
+    /// How many bytes of a reply's body are read before the connection is closed instead. Default 64 KiB. Of the reply to a
+    /// batch 256 more are read for each of its records, so that it can name them all.
     pub fn reply_cap(mut self, bytes: usize) -> Self {
         self.reply_cap = bytes;
         self

@@ -13,16 +13,19 @@ use super::failure::Failure;
 use super::health::{GONE, Sign};
 use crate::connect::Progress;
 use crate::format::Message;
-use crate::reply::{self, Class};
+use crate::reply::{self, Class, Said};
 use crate::{WEBHOOK_ID, signature};
+
+/// Room for the name of a record in the reply to a batch. A shard's name has up to 128 characters and a number of Kinesis
+/// 56; a sub-number and what JSON needs are in it too.
+const NAME: usize = 256;
 
 /// A whole reply.
 #[derive(Debug)]
 struct Reply {
     status: StatusCode,
     headers: HeaderMap,
-    /// Its body, or how that begins where nothing is to be read in it.
-    said: Vec<u8>,
+    said: Said,
 }
 
 /// What became of a message.
@@ -30,8 +33,7 @@ struct Reply {
 pub(super) struct Posted {
     /// For all that was in it.
     pub(super) outcome: Outcome,
-    /// What the subscriber said.
-    pub(super) said: Vec<u8>,
+    pub(super) said: Said,
     /// Whether nothing else is to be sent at the moment either.
     pub(super) stops_all: bool,
 }
@@ -39,19 +41,19 @@ pub(super) struct Posted {
 impl Posted {
     /// Nothing is sent to the endpoint for so long.
     fn nothing(wait: Duration) -> Self {
-        Self { outcome: Outcome::busy(Some(wait)), said: Vec::new(), stops_all: true }
+        Self { outcome: Outcome::busy(Some(wait)), said: Said::default(), stops_all: true }
     }
 }
 
 impl HttpSink {
-    /// Posts a message, once the endpoint can be asked, and waits for the whole reply. An error is an attempt that failed
-    /// and why.
-    pub(super) async fn post(&self, id: &str, message: &Message) -> Result<Posted> {
+    /// Posts a message of so many records, once the endpoint can be asked, and waits for the whole reply. An error is an
+    /// attempt that failed and why.
+    pub(super) async fn post(&self, id: &str, message: &Message, records: usize) -> Result<Posted> {
         let pass = match self.health.enter().await {
             Ok(pass) => pass,
             Err(wait) => return Ok(Posted::nothing(wait)),
         };
-        let failed = match tokio::time::timeout(self.timeout, self.exchange(id, message)).await {
+        let failed = match tokio::time::timeout(self.timeout, self.exchange(id, message, records)).await {
             Ok(Ok(reply)) => {
                 let status = reply.status;
                 let (judged, sign) = self.judge(reply);
@@ -83,14 +85,19 @@ impl HttpSink {
         posted
     }
 
-    async fn exchange(&self, id: &str, message: &Message) -> Result<Reply, Failure> {
+    async fn exchange(&self, id: &str, message: &Message, records: usize) -> Result<Reply, Failure> {
         let answer = self.client.send(|| self.request(id, message)).await.map_err(Failure::Exchange)?;
         if answer.extensions().get::<Progress>().is_some_and(Progress::replied) {
             self.counts.reused();
         }
         let (head, body) = answer.into_parts();
-        let keep = if self.format.is_batched() { self.reply_cap } else { reply::EXCERPT };
-        let said = reply::drain(body, self.reply_cap, keep).await.map_err(Failure::Body)?;
+        let (cap, keep) = if self.format.is_batched() {
+            let cap = self.reply_cap.saturating_add(records.saturating_mul(NAME));
+            (cap, cap)
+        } else {
+            (self.reply_cap, reply::EXCERPT)
+        };
+        let said = reply::drain(body, cap, keep).await.map_err(Failure::Body)?;
         Ok(Reply { status: head.status, headers: head.headers, said })
     }
 
@@ -110,7 +117,7 @@ impl HttpSink {
 
     /// What a reply means for all that was posted, and what it says of the endpoint.
     fn judge(&self, reply: Reply) -> (Result<Posted>, Sign) {
-        let answered = || format!("{} answered {}{}", self.endpoint, reply.status, reply::excerpt(&reply.said));
+        let answered = || format!("{} answered {}{}", self.endpoint, reply.status, reply::excerpt(&reply.said.text));
         let tried_again = |way_out: &str| Err(Error::transient(format!("{}{way_out}", answered())));
         match Class::of(reply.status) {
             Class::Conflict if !self.conflict_is_delivered => (tried_again(""), Sign::Well),

@@ -36,7 +36,7 @@ pub use status::{BreakerState, RequestCount, SinkStatus};
 ///
 /// Each record is a request of its own, unless the [format](HttpSinkBuilder::format) sends deliveries whole. Records of one partition key follow one another in order, each after the reply
 /// to the one before; different keys are posted side by side. Once a record is not delivered, the later ones of its key
-/// in the same delivery are left for the next attempt without being sent.
+/// in the same delivery are left for the next attempt without being sent, and are not charged for this one.
 ///
 /// # Replies
 ///
@@ -69,6 +69,10 @@ pub use status::{BreakerState, RequestCount, SinkStatus};
 /// A reply counts when it is whole: one whose body breaks off or does not end in time is none, whatever its status. Of
 /// a body beyond the [cap](HttpSinkBuilder::reply_cap) the rest is not read and the status counts; its connection is closed,
 /// or over HTTP/2 its stream.
+///
+/// The reply to a batch may name those of its records that failed, as `batchItemFailures`. One that is empty, is no JSON,
+/// or does not have that member is a success. One that names records in a way that is not understood, or that is cut at the
+/// cap and may have named some, is none: all of the batch is tried again.
 ///
 /// When all records of a delivery are to be tried again, [`deliver`](Sink::deliver) returns the first failure as its
 /// error, so that whoever watches the pipeline reads the reason.
@@ -131,7 +135,7 @@ impl HttpSink {
     /// Posts one record. An error is an attempt that failed and why.
     async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Posted> {
         let record = Named::of(delivery, *entry);
-        let mut posted = self.post(record.id(), &self.format.message(delivery, &record)).await?;
+        let mut posted = self.post(record.id(), &self.format.message(delivery, &record), 1).await?;
         posted.outcome = self.settled(record.id(), posted.outcome);
         Ok(posted)
     }
@@ -165,6 +169,9 @@ impl HttpSink {
         None
     }
 }
+
+/// What is said of a record that has to come again because of one before it: that is no attempt.
+const BEHIND: Outcome = Outcome::busy(Some(Duration::ZERO));
 
 /// A record that was not delivered, and those of its key that wait behind it.
 struct Held {
@@ -202,15 +209,17 @@ impl Sink for HttpSink {
                 first_failure.get_or_insert(error);
                 Outcome::Retry
             });
-            // Those behind were not sent. Where the subscriber asked for a pause, that is no attempt either.
-            let rest = if matches!(outcome, Outcome::Busy { .. }) { outcome.clone() } else { Outcome::Retry };
+            // Those behind were not sent, which is no attempt. A pause that the subscriber asked for is theirs too.
+            let rest = if matches!(outcome, Outcome::Busy { .. }) { outcome.clone() } else { BEHIND };
             outcomes.mark(nth, outcome);
             for nth in behind {
                 outcomes.mark(nth, rest.clone());
             }
         }
         match first_failure {
-            Some(error) if outcomes.iter().all(|outcome| *outcome == Outcome::Retry) => Err(error),
+            Some(error) if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry) || *outcome == BEHIND) => {
+                Err(error)
+            }
             _ => Ok(outcomes),
         }
     }

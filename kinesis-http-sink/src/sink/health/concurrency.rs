@@ -19,8 +19,10 @@ pub(super) struct Concurrency {
 #[derive(Debug)]
 struct Limit {
     now: usize,
-    /// Permits that are to go, and are still held by requests under way.
+    /// Permits that are to go, and are still held.
     owed: usize,
+    /// Places whose request is not sent yet.
+    idle: usize,
     /// Replies that went well while all the room was used, since the last step up.
     well: usize,
     /// Whether it was never too much: then each reply is a step up.
@@ -33,26 +35,28 @@ struct Limit {
 pub(super) struct Slot<'a> {
     of: &'a Concurrency,
     permit: Option<SemaphorePermit<'a>>,
-    since: Instant,
+    /// When its request was sent; none while it waits for something else than a place.
+    since: Option<Instant>,
 }
 
 impl Concurrency {
     pub(super) fn new(most: usize) -> Self {
         let now = FIRST.min(most);
-        let limit = Limit { now, owed: 0, well: 0, is_starting: true, shrunk_at: None };
+        let limit = Limit { now, owed: 0, idle: 0, well: 0, is_starting: true, shrunk_at: None };
         Self { room: Semaphore::new(now), most, limit: Mutex::new(limit) }
     }
 
     /// Waits for a place.
     pub(super) async fn enter(&self) -> Slot<'_> {
         let permit = self.room.acquire().await.expect("the semaphore lives as long as the sink and is never closed");
-        Slot { of: self, permit: Some(permit), since: Instant::now() }
+        self.state().idle += 1;
+        Slot { of: self, permit: Some(permit), since: None }
     }
 
     /// How many are under way, and how many may be.
     pub(super) fn used(&self) -> (usize, usize) {
         let limit = self.state();
-        ((limit.now + limit.owed).saturating_sub(self.room.available_permits()), limit.now)
+        ((limit.now + limit.owed).saturating_sub(self.room.available_permits() + limit.idle), limit.now)
     }
 
     /// How many may be under way.
@@ -74,10 +78,16 @@ impl Concurrency {
 }
 
 impl Slot<'_> {
+    /// Its request is sent now.
+    pub(super) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+        self.of.state().idle -= 1;
+    }
+
     /// The reply came and was no complaint. Room that nobody needs does not grow.
     pub(super) fn went_well(&self) {
         let mut limit = self.of.state();
-        if limit.now >= self.of.most || self.of.room.available_permits() > 0 {
+        if limit.now >= self.of.most || self.of.room.available_permits() + limit.idle > 0 {
             return;
         }
         limit.well += 1;
@@ -94,7 +104,7 @@ impl Slot<'_> {
     /// It was too much. Requests that were sent before the last time say nothing new.
     pub(super) fn was_crowded(&self, now: Instant) {
         let mut limit = self.of.state();
-        if limit.shrunk_at.is_some_and(|at| self.since <= at) {
+        if limit.shrunk_at.is_some_and(|at| self.since <= Some(at)) {
             return;
         }
         let less = limit.now - (limit.now / 2).max(1);
@@ -107,6 +117,9 @@ impl Slot<'_> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut limit = self.of.state();
+        if self.since.is_none() {
+            limit.idle -= 1;
+        }
         if let (Some(owed), Some(permit)) = (limit.owed.checked_sub(1), self.permit.take()) {
             limit.owed = owed;
             permit.forget();

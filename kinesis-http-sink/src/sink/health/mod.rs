@@ -86,13 +86,15 @@ impl Health {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it takes no room.
+    /// Dropping it takes no room and nothing of the rate.
     pub(super) async fn enter(&self) -> Result<Pass<'_>, Duration> {
         self.is_open()?;
+        let mut slot = self.concurrency.enter().await;
+        // The rate last: what it lets through is sent at once, and nobody saves up leave to send while places are taken.
         if let Some(rate) = &self.rate {
+            self.is_open()?;
             rate.acquire().await;
         }
-        let slot = self.concurrency.enter().await;
         // It may have become worse while this one waited.
         self.is_open()?;
         let mut state = self.state();
@@ -100,6 +102,8 @@ impl Health {
             Some(breaker) => breaker.enter(Instant::now())?,
             None => false,
         };
+        drop(state);
+        slot.begin();
         Ok(Pass { health: self, slot, is_probe })
     }
 

@@ -65,6 +65,67 @@ async fn the_rate_is_kept() {
     assert_eq!(began.elapsed(), 2 * SECOND);
 }
 
+/// Those who waited for a place had their share of the rate in hand already: after a stall they went all at once.
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_kept_after_a_stall() {
+    let health = Health::new(64, NonZeroU32::new(10), false);
+    let stalled = join_all((0..4).map(|_| health.enter())).await;
+    let began = Instant::now();
+    let waiting = join_all((0..20).map(async |_| {
+        let pass = health.enter().await.unwrap();
+        let at = began.elapsed();
+        pass.end(Sign::Well);
+        at
+    }));
+    let stall = async {
+        tokio::time::sleep(10 * SECOND).await;
+        drop(stalled);
+    };
+    let (mut sent, ()) = tokio::join!(waiting, stall);
+    sent.sort_unstable();
+    let tenth = SECOND / 10;
+    assert!(sent.windows(2).all(|two| two[1] - two[0] >= tenth - Duration::from_millis(1)), "{sent:?}");
+    assert!(sent[19] < 13 * SECOND, "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_waits_for_the_rate_is_not_one_under_way() {
+    let health = Health::new(64, NonZeroU32::new(1), false);
+    let first = health.enter().await.unwrap();
+    let waiting = join_all((0..3).map(|_| health.enter()));
+    let look = async {
+        tokio::time::sleep(SECOND / 2).await;
+        assert_eq!((health.status().in_flight, health.concurrency.limit()), (1, 4));
+        // All places are taken, but three of them are not used: more would not help.
+        first.end(Sign::Well);
+        assert_eq!((health.status().in_flight, health.concurrency.limit()), (0, 4));
+    };
+    let (passes, ()) = tokio::join!(waiting, look);
+    assert_eq!((passes.len(), health.status().in_flight), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_the_wait_for_the_rate_leaves_its_place() {
+    let health = Health::new(1, NonZeroU32::new(1), false);
+    one(&health, Sign::Well).await;
+    assert!(tokio::time::timeout(SECOND / 2, health.enter()).await.is_err());
+    let began = Instant::now();
+    one(&health, Sign::Well).await;
+    assert_eq!((began.elapsed(), health.status().in_flight), (SECOND / 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_begins_during_the_wait_for_the_rate_is_kept() {
+    let health = Health::new(8, NonZeroU32::new(1), false);
+    let first = health.enter().await.unwrap();
+    let pause = async {
+        tokio::time::sleep(SECOND / 2).await;
+        first.end(Sign::Crowded { pause: Some(9 * SECOND) });
+    };
+    let (second, ()) = tokio::join!(health.enter(), pause);
+    assert!(second.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_gone_is_not_asked_until_it_is_enabled() {
     let health = Health::new(8, None, true);
