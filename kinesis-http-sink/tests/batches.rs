@@ -1,4 +1,4 @@
-//! What the reply to a batch does to its records.
+//! What becomes of records that come together, in one request or one after another.
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on ends with a panic")]
 
@@ -72,20 +72,36 @@ fn numbers(event: &Seen) -> Vec<String> {
     event["Records"].as_array().unwrap().iter().map(number).collect()
 }
 
-/// What becomes of six records, each of a key of its own, that get three attempts.
-async fn fates(server: &Server) -> Vec<Fate> {
-    let sink = HttpSink::builder(&server.url()).format(Format::lambda_event(ARN)).build().unwrap();
+/// What becomes of records of these keys that get so many attempts.
+async fn fates(sink: HttpSink, keys: &[&str], attempts: u32, ordering: Ordering) -> Vec<Fate> {
     let mut retry = RetryPolicy::default();
-    (retry.base, retry.attempts) = (Duration::from_millis(1), NonZeroU32::new(3));
-    let batch = BatchPolicy { max_records: 6, ..BatchPolicy::default() };
-    let subscription = Subscription::new("function", sink).ordering(Ordering::per_key(1)).batch(batch);
-    let subscription = subscription.retry(retry).on_reject(OnReject::Skip);
-    let deliverer = Deliverer::new([subscription]).unwrap();
-    let record = |nth: u64| Record::new(SequenceNumber::from(nth), format!("key-{nth}"), "data");
+    (retry.base, retry.attempts) = (Duration::from_millis(1), NonZeroU32::new(attempts));
+    let batch = BatchPolicy { max_records: keys.len(), ..BatchPolicy::default() };
+    let subscription = Subscription::new("all", sink).ordering(ordering).batch(batch);
+    let deliverer = Deliverer::new([subscription.retry(retry).on_reject(OnReject::Skip)]).unwrap();
+    let record = |(nth, key): (usize, &&str)| Record::new(SequenceNumber::from(nth as u64), *key, "data");
+    let records = keys.iter().enumerate().map(record).collect();
     let shard = ShardKey::new(&StreamId::new("orders"), &ShardId::from("shardId-0"));
-    let settlement =
-        deliverer.deliver_until(&shard, (0..6).map(record).collect(), std::future::pending()).await.unwrap();
-    settlement.subscriptions["function"].fates.clone()
+    let settlement = deliverer.deliver_until(&shard, records, std::future::pending()).await.unwrap();
+    settlement.subscriptions["all"].fates.clone()
+}
+
+/// What becomes of six records of Lambda events, each of a key of its own.
+async fn fates_in_lambda(server: &Server) -> Vec<Fate> {
+    let sink = HttpSink::builder(&server.url()).format(Format::lambda_event(ARN)).build().unwrap();
+    fates(sink, &["a", "b", "c", "d", "e", "f"], 3, Ordering::per_key(1)).await
+}
+
+/// Where one attempt was all that a record gets, what waited behind one that failed was given up without a request.
+#[tokio::test]
+async fn what_waits_behind_a_record_that_is_given_up_is_tried_then() {
+    for ordering in [Ordering::per_key(1), Ordering::unordered(1)] {
+        let is_first = |seen: &Seen| seen.text().contains(r#""sequenceNumber":"0""#);
+        let server = Server::start(move |seen| Answer::status(if is_first(seen) { 500 } else { 200 })).await;
+        let fates = fates(HttpSink::new(&server.url()).unwrap(), &["a", "a", "b"], 1, ordering).await;
+        assert_eq!(fates, [Fate::Skipped, Fate::Delivered, Fate::Delivered], "{ordering:?}");
+        assert_eq!(server.seen().len(), 3);
+    }
 }
 
 /// A function that does not say which record it could not take, and names the first, failed all: they were charged for it
@@ -100,7 +116,7 @@ async fn of_a_function_that_names_the_first_record_the_poison_alone_is_given_up(
     })
     .await;
     use Fate::{Delivered, Skipped};
-    assert_eq!(fates(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
+    assert_eq!(fates_in_lambda(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
     assert_eq!(server.seen().iter().filter(|seen| numbers(seen) == ["3"]).count(), 3);
 }
 
@@ -113,5 +129,5 @@ async fn of_a_function_that_names_the_poison_nothing_behind_it_is_given_up() {
     })
     .await;
     use Fate::{Delivered, Skipped};
-    assert_eq!(fates(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
+    assert_eq!(fates_in_lambda(&server).await, [Delivered, Delivered, Delivered, Skipped, Delivered, Delivered]);
 }

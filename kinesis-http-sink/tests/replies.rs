@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kinesis_core::{Delivery, Outcome, Outcomes, Record, Sink, StreamId};
-use kinesis_http_sink::{Client, HttpSink};
+use kinesis_http_sink::{Client, CloudEvents, Format, HttpSink};
 use support::{Answer, Seen, Server, delivery, one};
 
 async fn answered(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Result<Outcome, String> {
@@ -103,8 +103,55 @@ async fn a_refusal_is_asked_again_before_it_is_final_and_holds_its_key_alone() {
     for delay in delays {
         let busy = Outcome::busy(Some(delay));
         assert_eq!(all(&sink.deliver(&records).await.unwrap()), [busy.clone(), busy, Outcome::Delivered]);
+        later(delay).await;
     }
     assert!(matches!(all(&sink.deliver(&records).await.unwrap())[0], Outcome::Rejected { .. }));
+}
+
+/// Passes time that nobody has to wait for: the sockets keep to the real clock.
+async fn later(delay: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(delay).await;
+    tokio::time::resume();
+}
+
+/// A refused record that came again early, with a neighbour whose wait was shorter, was asked about each time: it was
+/// rejected for good within a second.
+#[tokio::test]
+async fn a_refused_record_that_comes_again_early_is_not_asked_about() {
+    let server = Server::start(|_| Answer::status(404)).await;
+    for format in [Format::original(), CloudEvents::batch().into()] {
+        let before = server.seen().len();
+        let delays = [Duration::from_secs(10), Duration::from_secs(60)];
+        let sink = HttpSink::builder(&server.url()).format(format).ask_again(delays).build().unwrap();
+        for _ in 0..9 {
+            let outcomes = all(&sink.deliver(&one()).await.unwrap());
+            let within = delays[0] - Duration::from_secs(2)..=delays[0];
+            assert!(
+                matches!(outcomes[..], [Outcome::Busy { after: Some(wait) }] if within.contains(&wait)),
+                "{outcomes:?}"
+            );
+        }
+        assert_eq!(server.seen().len() - before, 1);
+        later(delays[0]).await;
+        assert_eq!(all(&sink.deliver(&one()).await.unwrap()), [Outcome::busy(Some(delays[1]))]);
+        assert_eq!(server.seen().len() - before, 2);
+    }
+}
+
+/// The longest wait is one for all of a delivery: a neighbour of a refused record waited as long as that.
+#[tokio::test]
+async fn nobody_waits_for_a_neighbour_that_was_refused() {
+    let server = Server::start(|seen| match seen.text() {
+        text if text.contains("poison") => Answer::status(404),
+        text if text.contains("crowded") => Answer::with(429, "retry-after: 2", ""),
+        _ => Answer::status(200),
+    })
+    .await;
+    let sink = HttpSink::new(&server.url()).unwrap();
+    let records = delivery([("a", "poison"), ("a", "1"), ("b", "crowded"), ("c", "2")]);
+    let busy = Outcome::busy(Some(Duration::from_secs(2)));
+    assert_eq!(all(&sink.deliver(&records).await.unwrap()), [busy.clone(), busy.clone(), busy, Outcome::Delivered]);
 }
 
 #[tokio::test]

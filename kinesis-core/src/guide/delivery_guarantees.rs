@@ -47,7 +47,8 @@
 //! [`Entry::id`](crate::Entry::id) names a record: `<shard>:<sequence number>`. It is the same over retries, reads and
 //! restarts. Make the receiver idempotent by it. (`kinesis-core/src/sink/delivery.rs`: `ids_name_the_records`)
 //! [`Delivery::id`](crate::Delivery::id) names a delivery. It is the same only if the same records come together again,
-//! which a restart does not promise. Prefer the id of the record.
+//! which a restart does not promise. Prefer the id of the record. Other records together have another name.
+//! (`kinesis-core/src/sink/delivery.rs`: `deliveries_of_other_records_have_other_ids`)
 //!
 //! # Failures of a sink
 //!
@@ -62,6 +63,10 @@
 //!   (`kinesis-core/src/deliver/tests.rs`: `a_panic_and_a_wrong_answer_are_attempts`)
 //! - Busy is a wait, up to the age.
 //!   (`kinesis-core/src/deliver/tests.rs`: `busy_is_a_wait_and_not_an_attempt`, `a_busy_sink_is_given_up_at_the_age`)
+//! - Busy for no time at all is for a record that a sink did not try because of one before it. It goes again with that
+//!   one, or at once where that one is settled. (`kinesis-core/src/deliver/tests.rs`:
+//!   `what_waited_behind_a_rejected_record_is_tried_at_once_and_not_charged`,
+//!   `what_only_waits_behind_another_shortens_no_wait`)
 //! - A delivery that fails as a whole twice in a row (`halve_after` in `retry.rs`) is halved, until the record that
 //!   does not pass is alone. (`kinesis-core/src/deliver/tests.rs`:
 //!   `a_poison_record_ends_alone_and_the_others_arrive`)

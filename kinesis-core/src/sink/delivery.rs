@@ -7,6 +7,7 @@ use crate::record::{Holding, Page, Record};
 use crate::shard::{ShardId, StreamId};
 
 use super::SubscriptionName;
+use super::fnv::Fnv;
 
 /// Where the records of a delivery come from and whom they go to.
 #[derive(Debug, Clone)]
@@ -281,23 +282,6 @@ fn record_id(shard: &ShardId, number: crate::SequenceNumber) -> String {
         let _ = write!(id, ":{}", number.sub());
     }
     id
-}
-
-/// FNV-1a of 64 bits over what is written to it. It is written out here because a hash of the standard library may be
-/// another one in its next version, and these values are to stay.
-struct Fnv(u64);
-
-impl Fnv {
-    const fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl std::fmt::Write for Fnv {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0 = text.bytes().fold(self.0, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Ok(())
-    }
 }
 
 /// One record of a delivery, with what the pipeline knows about it. Derefs to the [`Record`].

@@ -2,6 +2,7 @@
 
 mod channel;
 mod delivery;
+mod fnv;
 mod handler;
 mod outcome;
 

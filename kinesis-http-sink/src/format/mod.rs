@@ -23,7 +23,7 @@ use kinesis_core::{Delivery, Result};
 pub use cloud_events::CloudEvents;
 use lambda::LambdaEvent;
 pub(crate) use named::Named;
-pub(crate) use read::{Malformed, Parsed, read};
+pub(crate) use read::{Carried, Malformed, Parsed, read};
 use written::Written;
 
 use crate::JSON;

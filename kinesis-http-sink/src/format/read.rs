@@ -22,6 +22,17 @@ pub(crate) struct Parsed {
     pub(crate) arrived_at: Option<SystemTime>,
 }
 
+/// How a request carries its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// Any number of them in the body.
+    Batch,
+    /// One in the body.
+    Alone,
+    /// One whose attributes are headers.
+    InHeaders,
+}
+
 /// Why a request is no event, with the line and column or the field.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
@@ -39,21 +50,21 @@ pub(crate) enum Malformed {
     Field(&'static str, &'static str),
 }
 
-/// The records of a request, and whether it is one that may hold several.
-pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<(Vec<Parsed>, bool), Malformed> {
+/// The records of a request, and how it carries them.
+pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<(Vec<Parsed>, Carried), Malformed> {
     let named = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("unreadable"));
     let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        cloud_events::BATCH => Ok((cloud_events::read_batch(body)?, true)),
-        cloud_events::STRUCTURED => Ok((vec![cloud_events::read_structured(body)?], false)),
+        cloud_events::BATCH => Ok((cloud_events::read_batch(body)?, Carried::Batch)),
+        cloud_events::STRUCTURED => Ok((vec![cloud_events::read_structured(body)?], Carried::Alone)),
         _ if headers.contains_key(cloud_events::SPEC_VERSION) => {
-            Ok((vec![cloud_events::read_binary(headers, body)?], false))
+            Ok((vec![cloud_events::read_binary(headers, body)?], Carried::InHeaders))
         }
-        JSON if lambda::is_event(body) => Ok((lambda::read(body)?, true)),
+        JSON if lambda::is_event(body) => Ok((lambda::read(body)?, Carried::Batch)),
         JSON => {
             let mut parsed = original::decode(body)?;
             parsed.id = headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-            Ok((vec![parsed], false))
+            Ok((vec![parsed], Carried::Alone))
         }
         "" => Err(Malformed::ContentType("missing".to_owned())),
         other => Err(Malformed::ContentType(format!("{other:?}"))),

@@ -195,7 +195,8 @@ proptest! {
         let delivery = delivery(records.collect());
         for format in formats() {
             let (headers, body) = request(&format, &delivery);
-            let (parsed, is_batch) = read(&headers, &body).unwrap();
+            let (parsed, carried) = read(&headers, &body).unwrap();
+            let is_batch = carried == Carried::Batch;
             prop_assert_eq!(is_batch, format.is_batched());
             prop_assert_eq!(parsed.len(), if is_batch { delivery.len() } else { 1 });
             for (came, entry) in parsed.iter().zip(delivery.iter()) {

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use kinesis_core::{Channel, PartitionKey, SequenceNumber, ShardId};
 use serde::de::DeserializeOwned;
 
@@ -24,10 +25,13 @@ pub struct Event {
     pub data: Bytes,
     /// When the stream took it in, to the millisecond, where the sender knows.
     pub arrived_at: Option<SystemTime>,
-    /// The sender's name for it, the same over retries: what to recognise repetitions by.
+    /// The sender's name for it, the same over retries: what to recognise repetitions by. In CloudEvents' binary mode it is
+    /// not [signed](super::Receiver::verify).
     pub id: Option<String>,
     /// The body of the request that it came in, byte for byte.
     pub body: Bytes,
+    /// What its request was signed under, where its own id was not signed.
+    pub(super) signed_id: Option<HeaderValue>,
 }
 
 impl Event {
@@ -42,6 +46,7 @@ impl Event {
             arrived_at: parsed.arrived_at,
             id: parsed.id,
             body,
+            signed_id: None,
         }
     }
 

@@ -220,6 +220,10 @@ impl Receiver {
 
     /// Takes only what was signed with this key, or with one of them where it is set more than once, in the last five
     /// minutes. Default: everything is taken.
+    ///
+    /// Signed are `webhook-id`, `webhook-timestamp` and the body. In CloudEvents' binary mode the attributes are headers, and
+    /// not signed: whoever can read and repeat a request can change the channel, the key and the id of its event, and what
+    /// was taken before is known by its `webhook-id`. The other formats have all of an event in the body.
     #[must_use]
     pub fn verify(mut self, secret: Secret) -> Self {
         self.secrets.push(secret);

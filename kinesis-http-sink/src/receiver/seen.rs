@@ -64,11 +64,9 @@ impl Seen {
 
     /// Meets an event.
     pub(super) fn meet(&self, event: &Event) -> Met<'_> {
-        let Some(id) = event.id.as_deref().filter(|_| self.most > 0) else {
+        let Some(mark) = self.mark(event).filter(|_| self.most > 0) else {
             return Met::New(Visit { seen: self, mark: None });
         };
-        let [first, second] = &self.hashes;
-        let mark = Mark { id: first.hash_one(id), event: second.hash_one((id, &event.channel, &event.data)) };
         let mut known = self.known();
         match known.events.get(&mark).copied() {
             Some(Stand::Taken) => return Met::Taken,
@@ -76,6 +74,16 @@ impl Seen {
             None => known.events.insert(mark, Stand::UnderWay),
         };
         Met::New(Visit { seen: self, mark: Some(mark) })
+    }
+
+    fn mark(&self, event: &Event) -> Option<Mark> {
+        let [first, second] = &self.hashes;
+        // Where a part is signed, that part alone counts: whoever repeats a request can write anything into the rest.
+        if let Some(id) = &event.signed_id {
+            return Some(Mark { id: first.hash_one(id), event: second.hash_one((id, &event.data)) });
+        }
+        let id = event.id.as_deref()?;
+        Some(Mark { id: first.hash_one(id), event: second.hash_one((id, &event.channel, &event.data)) })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

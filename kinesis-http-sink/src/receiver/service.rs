@@ -20,8 +20,8 @@ use tower::Service;
 
 use super::refusal::Refusal;
 use super::{Event, Receiver};
-use crate::format::{self, Malformed};
-use crate::{JSON, signature};
+use crate::format::{self, Carried, Malformed};
+use crate::{JSON, WEBHOOK_ID, signature};
 
 /// How much of a body over the limit is read and dropped, so that the sender gets to read why it was refused: a server
 /// that closes on a sender in mid-sentence is not heard.
@@ -86,12 +86,16 @@ impl Receiver {
             tracing::warn!(%why, "a request was not believed");
             return Err(Refusal::unbelieved());
         }
-        let (parsed, is_batch) = format::read(&head.headers, &body).map_err(refusal_of)?;
+        let (parsed, carried) = format::read(&head.headers, &body).map_err(refusal_of)?;
         let mut events: Vec<Event> = parsed.into_iter().map(|parsed| Event::of(parsed, body.clone())).collect();
-        match (is_batch, events.len(), events.pop()) {
+        if carried == Carried::InHeaders && !self.secrets.is_empty() {
+            // Its own id is a header that is not signed, and the request's is one that is.
+            events.iter_mut().for_each(|event| event.signed_id = head.headers.get(WEBHOOK_ID).cloned());
+        }
+        match (events.len(), events.pop()) {
             // What stands alone is answered by itself, and can say more than that it failed.
-            (_, 1, Some(only)) => self.take(only).await.map(|status| json(status, "")),
-            (_, _, last) => {
+            (1, Some(only)) => self.take(only).await.map(|status| json(status, "")),
+            (_, last) => {
                 events.extend(last);
                 Ok(json(StatusCode::OK, &self.take_all(events).await))
             }

@@ -15,16 +15,23 @@ impl HttpSink {
     /// Posts a delivery. What is refused as a whole is an error while it is more than one record: the pipeline halves it
     /// then, until the one that is refused stands alone.
     pub(super) async fn post_batch(&self, delivery: &Delivery) -> Result<Outcomes> {
-        let posted = self.post(&delivery.id(), &self.format.batch(delivery), delivery.len()).await?;
+        let id = delivery.id();
+        if let Some(wait) = self.refusals.wait(&id) {
+            return Ok(Outcomes::all(delivery.len(), Outcome::busy(Some(wait))));
+        }
+        let posted = self.post(&id, &self.format.batch(delivery), delivery.len()).await?;
         match posted.outcome {
             Outcome::Delivered => {
                 let outcomes = outcomes(delivery, &posted.said, self.format.fails_all_behind());
+                if outcomes.is_ok() {
+                    self.refusals.delivered(&id);
+                }
                 outcomes.map_err(|why| Error::transient(format!("{} took the batch, but {why}", self.endpoint)))
             }
             Outcome::Rejected { reason } if delivery.len() > 1 => {
                 Err(Error::transient(format!("{reason}; its {} records are tried in halves", delivery.len())))
             }
-            outcome if delivery.len() == 1 => Ok(Outcomes::all(1, self.settled(&delivery.id(), outcome))),
+            outcome if delivery.len() == 1 => Ok(Outcomes::all(1, self.settled(&id, outcome))),
             outcome => Ok(Outcomes::all(delivery.len(), outcome)),
         }
     }

@@ -147,7 +147,7 @@ impl HttpSinkBuilder {
 
     /// When a record is tried again that the subscriber refused, before it counts as
     /// [`Rejected`](kinesis_core::Outcome::Rejected): none for at once. Default: 10 s, 60 s and 530 s after the refusal before,
-    /// because refusals are often a mistake that is soon mended.
+    /// because refusals are often a mistake that is soon mended. One that comes before its time is not sent, and waits on.
     pub fn ask_again(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
         self.ask_again = delays.into_iter().collect();
         self

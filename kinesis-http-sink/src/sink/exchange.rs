@@ -43,6 +43,11 @@ impl Posted {
     fn nothing(wait: Duration) -> Self {
         Self { outcome: Outcome::busy(Some(wait)), said: Said::default(), stops_all: true }
     }
+
+    /// The record was refused, and is not asked about for so long.
+    pub(super) fn refused(wait: Duration) -> Self {
+        Self { stops_all: false, ..Self::nothing(wait) }
+    }
 }
 
 impl HttpSink {

@@ -135,6 +135,9 @@ impl HttpSink {
     /// Posts one record. An error is an attempt that failed and why.
     async fn post_one(&self, delivery: &Delivery, entry: &Entry<'_>) -> Result<Posted> {
         let record = Named::of(delivery, *entry);
+        if let Some(wait) = self.refusals.wait(record.id()) {
+            return Ok(Posted::refused(wait));
+        }
         let mut posted = self.post(record.id(), &self.format.message(delivery, &record), 1).await?;
         posted.outcome = self.settled(record.id(), posted.outcome);
         Ok(posted)
@@ -180,6 +183,16 @@ struct Held {
     behind: Vec<usize>,
 }
 
+impl Held {
+    /// The wait of one that is to wait; none in it where its length is left open.
+    fn busy(&self) -> Option<Option<Duration>> {
+        match &self.outcome {
+            Ok(Outcome::Busy { after }) => Some(*after),
+            _ => None,
+        }
+    }
+}
+
 #[async_trait]
 impl Sink for HttpSink {
     async fn deliver(&self, delivery: &Delivery) -> Result<Outcomes> {
@@ -201,14 +214,20 @@ impl Sink for HttpSink {
         }
         // In the order of the delivery, so that the first failure does not depend on who answered first.
         held.sort_unstable_by_key(|held| held.nth);
+        // One wait is kept for all of a delivery, and so the shortest: who comes early is not sent, and told the rest.
+        let shortest = held.iter().filter_map(Held::busy).min();
 
         let mut outcomes = Outcomes::delivered(delivery.len());
         let mut first_failure = None;
         for Held { nth, outcome, behind } in held {
-            let outcome = outcome.unwrap_or_else(|error| {
-                first_failure.get_or_insert(error);
-                Outcome::Retry
-            });
+            let outcome = match (outcome, shortest) {
+                (Ok(Outcome::Busy { .. }), Some(after)) => Outcome::busy(after),
+                (Ok(outcome), _) => outcome,
+                (Err(error), _) => {
+                    first_failure.get_or_insert(error);
+                    Outcome::Retry
+                }
+            };
             // Those behind were not sent, which is no attempt. A pause that the subscriber asked for is theirs too.
             let rest = if matches!(outcome, Outcome::Busy { .. }) { outcome.clone() } else { BEHIND };
             outcomes.mark(nth, outcome);

@@ -59,7 +59,8 @@ impl CloudEvents {
         Self { mode, source: None, type_prefix: None, data_content_type: None }
     }
 
-    /// One record a request: the payload is the body, the attributes are headers.
+    /// One record a request: the payload is the body, the attributes are headers. [Signatures](crate::HttpSinkBuilder::sign)
+    /// cover the body alone, and not the attributes; those of the other modes cover both.
     pub const fn binary() -> Self {
         Self::new(Mode::Binary)
     }
