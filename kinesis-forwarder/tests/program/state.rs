@@ -47,6 +47,15 @@ fn has_all(subscriber: &Subscriber) -> bool {
     unique(subscriber) == (0..MANY).collect::<Vec<_>>()
 }
 
+/// Waits until the place is stored once more, which is every second.
+async fn has_been_stored(state: &TempFile) {
+    let written = || std::fs::metadata(state.path()).unwrap().modified().unwrap();
+    let before = written();
+    while written() == before {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 fn append(file: &TempFile, text: &str) {
     OpenOptions::new().append(true).open(file.path()).unwrap().write_all(text.as_bytes()).unwrap();
 }
@@ -80,12 +89,15 @@ async fn a_file_that_was_stopped_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_file_that_was_killed_goes_on_and_not_from_its_start() {
     let (input, state) = (TempFile::with("killed.ndjson", many()), TempFile::none("killed.state"));
-    let mut subscriber = Subscriber::start().await;
+    let (answered, mut subscriber) = Subscriber::answering_first(MANY / 2).await;
     let program = run(&input, &state, subscriber.url());
-    subscriber.has(MANY / 2).await;
+    subscriber.has(MANY / 2 + 1).await;
+    // On a fast machine all were delivered before the place was stored for the first time.
+    has_been_stored(&state).await;
     program.signal("KILL").await;
     let done = program.end().await;
     assert_eq!(done.code, None, "{done:?}");
+    answered.send(usize::MAX).unwrap();
     let before = numbers(&subscriber).len();
     let begun = tokio::time::Instant::now();
     let done = run(&input, &state, subscriber.url()).end().await;

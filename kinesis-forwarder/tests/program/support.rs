@@ -123,14 +123,25 @@ impl Subscriber {
 
     /// One at this address.
     pub(crate) async fn start_at(address: &str) -> Self {
+        Self::answering(address, watch::channel(usize::MAX).1).await
+    }
+
+    /// One that leaves all but the first `events` without an answer, until more of them are to have one.
+    pub(crate) async fn answering_first(events: usize) -> (watch::Sender<usize>, Self) {
+        let (answered, first) = watch::channel(events);
+        (answered, Self::answering("127.0.0.1:0", first).await)
+    }
+
+    async fn answering(address: &str, first: watch::Receiver<usize>) -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let arrivals = Arc::clone(&events);
         let (send, count) = watch::channel(0);
         let receiver = Receiver::new().remember(0).body_limit(1 << 30).fallback(move |event: Event| {
             let mut events = arrivals.lock().unwrap();
             events.push(event);
-            let _ = send.send(events.len());
-            async {}
+            let (nth, mut first) = (events.len(), first.clone());
+            let _ = send.send(nth);
+            async move { drop(first.wait_for(|first| nth <= *first).await) }
         });
         Self { url: serve_at(address, receiver).await, events, count }
     }

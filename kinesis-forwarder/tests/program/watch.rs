@@ -202,7 +202,7 @@ async fn the_lag_of_a_lane_grows_while_its_subscriber_takes_nothing_and_falls_wh
 #[tokio::test]
 async fn the_numbers_of_a_run_are_told_as_prometheus_reads_them() {
     let mut subscriber = Subscriber::start().await;
-    let (mut program, at, _file) = watched("metrics.toml", subscriber.url(), "parallel = 1\n").await;
+    let (mut program, at, _file) = watched("metrics.toml", subscriber.url(), "parallel = 1\nconcurrency = 1\n").await;
     until(&at, "/readyz", 200).await;
     let line =
         |n: usize| format!("{{\"channel\":\"a\",\"data\":\"{n}\",\"approximateArrivalTimestamp\":1485507652.516}}\n");

@@ -62,7 +62,9 @@ pub use status::{BreakerState, RequestCount, SinkStatus};
 ///   nothing is sent for 5 s, then one request asks, and the wait doubles up to 5 min until it is answered. It can be
 ///   [left out](HttpSinkBuilder::without_breaker).
 ///
-/// What is not sent for one of these is `Busy`, which is no attempt: nothing is given up because its endpoint is away.
+/// What is not sent for one of these, or for a 410, is `Busy`, which is no attempt: nothing is given up because its endpoint
+/// is away, unless it is away for the subscription's [`max_age`](kinesis_core::RetryPolicy::max_age), 24 h by default. With
+/// [`OnReject::Halt`](kinesis_core::OnReject::Halt) the subscription stands still then, and its cursor with it.
 ///
 /// # What a reply is
 ///
@@ -120,7 +122,8 @@ impl HttpSink {
         }
     }
 
-    /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait.
+    /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait for as
+    /// long as any may.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.health.is_gone()
