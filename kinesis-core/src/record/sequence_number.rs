@@ -68,6 +68,14 @@ impl SequenceNumber {
         self.with_sub(0)
     }
 
+    /// The number and its sub-number in words that stay the same in every version: how many the number has, these from the
+    /// least significant one on, and the sub-number.
+    pub(crate) fn words(self) -> impl Iterator<Item = u64> {
+        let used = LIMBS - self.limbs.iter().take_while(|limb| **limb == 0).count();
+        let number = self.limbs.into_iter().rev().take(used);
+        std::iter::once(used as u64).chain(number).chain([self.sub])
+    }
+
     /// The sum with a small number, for sources that number their records themselves.
     ///
     /// # Panics
