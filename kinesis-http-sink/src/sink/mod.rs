@@ -122,8 +122,7 @@ impl HttpSink {
         }
     }
 
-    /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait for as
-    /// long as any may.
+    /// Whether the subscriber has answered 410: then nothing is sent to it, and its records wait, for `max_age` at most.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.health.is_gone()
